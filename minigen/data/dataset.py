@@ -1,0 +1,85 @@
+"""What a data set is: one array of samples, and what is known about them.
+
+Samples stay in the type in which they were published (MNIST: uint8, 39 MB for 50,000 images; as
+float64 it would be 314 MB).  A batch is converted when it is taken, see `minigen.data.batches`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigen.errors import UserError, unknown_name
+
+SPLITS = ("train", "val", "test")
+"""Fit on `train`, choose on `val`; `test` speaks the last word and nobody tunes on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set, held in memory and read-only.
+
+    name:        how the user called it, such as ``"mnist"``.
+    split:       ``"train"``, ``"val"`` or ``"test"``.
+    data:        (N, *sample_shape), N ≥ 1.  Images are (N, C, H, W).
+    labels:      (N,) int64, or None where there are none.
+    kind:        what a sample is: ``"image"``, or ``"rows"`` of numbers without spatial order.
+    value_range: (low, high), the values between which samples lie by definition (not the extremes
+                 that happen to occur): batches map them to [0, 1].  None where there is no such
+                 range; batches then hold the numbers as they are.
+    """
+
+    name: str
+    split: str
+    data: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64] | None
+    kind: str
+    value_range: tuple[float, float] | None
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise unknown_name("split", self.split, SPLITS)
+        if self.data.ndim == 0 or len(self.data) == 0:
+            raise UserError(
+                f"data must have at least one sample, got shape {self.data.shape} "
+                f"for split {self.split!r} of {self.name}"
+            )
+        if self.labels is not None and self.labels.shape != (len(self.data),):
+            raise UserError(
+                f"labels must have shape ({len(self.data)},), one for each sample of {self.name}, "
+                f"got {self.labels.shape}"
+            )
+        # A view, so that write protection does not reach back to the caller's array.
+        object.__setattr__(self, "data", _read_only(self.data))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _read_only(self.labels.astype(np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) for images, (D,) for rows."""
+        return self.data.shape[1:]
+
+    @property
+    def levels(self) -> int | None:
+        """Number of values that a pixel can take (MNIST 256, digits 17), None if continuous."""
+        if self.value_range is None or not np.issubdtype(self.data.dtype, np.integer):
+            return None
+        low, high = self.value_range
+        return int(high - low) + 1
+
+    def select(self, rows: slice | npt.NDArray[Any], split: str | None = None) -> Dataset:
+        """Return the data set of these rows, under another split's name if one is given."""
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, data=self.data[rows], labels=labels, split=split or self.split)
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

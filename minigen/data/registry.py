@@ -1,0 +1,51 @@
+"""Names of data sets, and `load`, which turns a name or a path into a `Dataset`.
+
+To add a data set, write one file with a function ``load(split, data_dir) -> Dataset`` whose
+docstring's first line describes it, and add one line to `REGISTRY`.  The function may count on
+`split` being one of the three names, and looks for its files only when called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from minigen.data import arrays, digits, mnist
+from minigen.data.dataset import SPLITS, Dataset
+from minigen.errors import unknown_name
+
+REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
+    "digits": digits.load,
+    "mnist": mnist.load,
+}
+
+
+def available() -> dict[str, str]:
+    """Return the known names, each with a line that describes it."""
+    return {name: (load.__doc__ or "").splitlines()[0] for name, load in REGISTRY.items()}
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    split: str = "train",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Load one split of a data set.
+
+    name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
+                  (`minigen.data.arrays` tells what it may hold).
+    split:        ``"train"``, ``"val"`` or ``"test"``.
+    data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
+
+    Raises UserError, one line, for an unknown name or split and for every fault of a file.
+    """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    name = os.fspath(name_or_path)
+    if name in REGISTRY:
+        return REGISTRY[name](split, None if data_dir is None else Path(data_dir))
+    path = Path(name).expanduser()
+    if path.suffix in arrays.SUFFIXES or len(path.parts) > 1 or path.exists():
+        return arrays.load_arrays(path, split)
+    raise unknown_name("data", name, REGISTRY, also="the path of a .npy or .npz file")
