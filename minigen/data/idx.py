@@ -16,6 +16,7 @@ allocated, and with the bytes that are really there afterwards.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import struct
@@ -23,14 +24,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minigen.errors import UserError
 
-DTYPES = {
+DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
     0x0B: np.dtype(">i2"),
@@ -43,7 +44,7 @@ CHUNK = 1 << 20
 
 
 @contextmanager
-def open_maybe_gzip(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def open_maybe_gzip(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
     """Open a file to read bytes, gunzipped if it is gzip; its content decides, not its name.
 
     A file that cannot be read, or whose gzip stream is damaged, raises UserError.
@@ -102,7 +103,7 @@ def read_idx(
     return np.frombuffer(content, stored).reshape(found_shape).astype(found, copy=False)
 
 
-def _read_header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or magic[3] == 0:
         codes = ", ".join(f"{code:02x}" for code in DTYPES)
