@@ -89,6 +89,12 @@ def test_dynamic_draws_differ_between_epochs_and_static_ones_do_not():
     assert (first != second).any()
 
 
+def test_dynamic_draws_differ_between_the_batches_of_an_epoch():
+    grey = Dataset("grey", "train", np.full((8, 50), 128, np.uint8), None, "rows", (0, 255))
+    draws = [b.x.tobytes() for b in take(Batches(grey, 2, seed=0, binarization="dynamic"), 8)]
+    assert len(set(draws)) == 8
+
+
 def test_static_batches_and_static_evaluation_see_the_same_images():
     digits = load("digits", "val")
     (trained,) = take(Batches(digits, 250, seed=0, binarization="static"), 1)
