@@ -1,0 +1,40 @@
+"""What several commands say or do alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from minigen.errors import UserError
+
+__all__ = ["choose_backend", "describe_metrics", "warn_if_suspicious"]
+
+
+def choose_backend(name: str | None) -> None:
+    """Switch the process to a backend; None leaves it. One line when it is not available."""
+    if name is None:
+        return
+    from minigen.backends import BackendUnavailable, use
+
+    try:
+        use(name)
+    except (BackendUnavailable, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def describe_metrics(summary: Mapping[str, Any]) -> str:
+    """`vae on digits (val), step 3000, 21.3 s: nelbo_nats 21.40, …`, the headline first."""
+    headline = summary["headline"]
+    names = [headline, *(name for name in summary["metrics"] if name != headline)]
+    numbers = ", ".join(f"{name} {summary['metrics'][name]:.4g}" for name in names)
+    return (
+        f"{summary['model']} on {summary['data']} ({summary['split']}), "
+        f"step {summary['steps']}, {summary['seconds']:g} s: {numbers}"
+    )
+
+
+def warn_if_suspicious(result: Mapping[str, Any]) -> None:
+    """Say on stderr what is too good to be true."""
+    for sentence in result.get("suspicious", ()):
+        print(f"minigen: SUSPICIOUS: {sentence}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Models: the mathematics of each one, in one file. How it is trained stands in `recipes/`."""

@@ -1,0 +1,46 @@
+"""Recipes: how each model is trained. One file per model, and one line here.
+
+The table is text only: `minigen list` reads it without importing a single model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from minigen.errors import unknown_name
+
+if TYPE_CHECKING:
+    from minigen.recipes.base import Recipe
+
+__all__ = ["RECIPES", "Entry", "find"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a recipe is, `module:Class`, and what it trains, in one line for `minigen list`."""
+
+    place: str
+    title: str
+
+
+RECIPES: dict[str, Entry] = {
+    "vae": Entry(
+        "minigen.recipes.vae:VAERecipe",
+        "variational autoencoder, dense, binary images (Kingma & Welling 2014)",
+    ),
+}
+
+
+def find(name: str) -> type[Recipe]:
+    """The recipe of that name, imported now.
+
+    Raises:
+        UserError: for a name that is not in the table, with the nearest one that is.
+    """
+    if name not in RECIPES:
+        raise unknown_name("model", name, RECIPES)
+    module, _, attribute = RECIPES[name].place.partition(":")
+    recipe: type[Recipe] = getattr(importlib.import_module(module), attribute)
+    return recipe

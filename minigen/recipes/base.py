@@ -1,0 +1,221 @@
+"""The shape of a recipe: how a model is trained, judged and drawn, in one file per model.
+
+`models/vae.py` says what a variational autoencoder *is*; `recipes/vae.py` says how one is made: on
+which data, with which optimizer, for how long, and how one can tell that it worked. A recipe is a
+class with the methods below and nothing hidden: the loop calls `step`, the run calls the rest.
+
+    class MyRecipe(Recipe):
+        name, headline = "mymodel", "nll_nats"
+        Config = MyConfig                                     hyper-parameters, recipes/config.py
+        saved = ("model", "optimizer")                        what a checkpoint holds
+
+        def build(self): ...                                  networks and optimizers
+        def batches(self, train): ...                         an endless iterator over training data
+        def step(self, batch): ...                            one update, named numbers
+        def evaluate(self, data, thorough): ...               named metrics, units in the names
+        def oracles(self, data, train): ...                   known numbers beside the metrics
+        def sample(self, n, seed): ...                        new things
+        def figures(self, folder, data, records): ...         pictures
+
+and one line in `recipes/__init__.py`. Two networks that play against each other, a moving average
+or a pool of old images need no other pattern: `build` makes them, `saved` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import minigen as mg
+from minigen.errors import UserError, unknown_name
+from minigen.recipes.config import Config
+from minigen.training import Batches
+
+__all__ = ["Budgets", "Oracle", "Recipe"]
+
+
+Budgets = Mapping[str, Mapping[str, Any]]
+"""Budget's name → the options that it sets."""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A known number that a metric is read against.
+
+    Args:
+        metric: the metric's name, such as "nelbo_nats".
+        label: what the number is, such as "independent pixels".
+        value: the number, computed from the data or taken from the literature.
+        suspicious: "below" or "above" when a metric on that side of the number is too good to be
+            true (a leak, a wrong unit); None when the number is only a mark to pass.
+    """
+
+    metric: str
+    label: str
+    value: float
+    suspicious: str | None = None
+
+    def objection(self, metrics: Mapping[str, float]) -> str | None:
+        """A sentence when `metrics` is too good to be true, else None."""
+        got = metrics.get(self.metric)
+        if got is None or self.suspicious is None:
+            return None
+        if got < self.value if self.suspicious == "below" else got > self.value:
+            return (
+                f"{self.metric} = {got:.4g} is {self.suspicious} {self.value:.4g} ({self.label}): "
+                "too good to be true; look for a leak, a wrong unit or other data"
+            )
+        return None
+
+
+class Recipe:
+    """The base of all recipes. A subclass overrides the methods that raise nothing here by default.
+
+    Args:
+        config: the hyper-parameters.
+        facts: what the networks must know about the data, as JSON: what `describe` returned.
+        seed: decides the initial weights and all random numbers of training.
+    """
+
+    name: ClassVar[str]
+    headline: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+    default_data: ClassVar[str] = "digits"
+    saved: ClassVar[tuple[str, ...]] = ()
+    budgets: ClassVar[Budgets] = {"short": {}, "long": {}}
+    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
+
+    def __init__(self, config: Any, facts: dict[str, Any], seed: int) -> None:
+        self.config = config
+        self.facts = facts
+        self.seed = seed
+        mg.manual_seed(seed)  # initial weights, and layers that draw on their own (dropout)
+        self.random = mg.Generator(seed)  # everything that the recipe draws
+        self.build()
+
+    # What a recipe is made of ------------------------------------------------------------------
+
+    @classmethod
+    def preset(cls, budget: str, data: str) -> dict[str, Any]:
+        """The options that a budget stands for: those of the budget, then those for the data set.
+
+        Raises:
+            UserError: for a budget that this recipe does not have.
+        """
+        if budget not in cls.budgets:
+            raise unknown_name("budget", budget, cls.budgets)
+        return {**cls.budgets[budget], **cls.budgets_for_data.get(data, {}).get(budget, {})}
+
+    @classmethod
+    def load_data(cls, data: str, split: str, data_dir: str | None) -> Any:
+        """One split of a data set. Overridden by a model that trains on two at once."""
+        from minigen.data import load
+
+        return load(data, split, data_dir)
+
+    @classmethod
+    def describe(cls, config: Any, train: Any) -> dict[str, Any]:
+        """What the networks must know about the data (sizes, an alphabet), as JSON.
+
+        It is kept in `config.json`, so that `minigen sample` needs no data.
+        """
+        return {}
+
+    def build(self) -> None:
+        """Make networks and optimizers; the names in `saved` become attributes of self."""
+        raise TypeError(f"{type(self).__name__} must define build()")
+
+    # What the loop calls -------------------------------------------------------------------------
+
+    def batches(self, train: Any) -> Batches:
+        """An endless iterator over batches of `train` with `state` and `load_state`."""
+        raise TypeError(f"{type(self).__name__} must define batches()")
+
+    def step(self, batch: Any) -> Mapping[str, Any]:
+        """One update; returns named numbers (floats or 0-d Tensors), units in the names."""
+        raise TypeError(f"{type(self).__name__} must define step()")
+
+    def state(self) -> dict[str, Any]:
+        """All that later steps depend on: every member in `saved`, and the random state."""
+        members = {name: _state_of(getattr(self, name)) for name in self.saved}
+        random = {"recipe": self.random.state(), "default": mg.default_generator().state()}
+        return {**members, "random": random}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to a state that `state` returned; `UserError` when it is another model's."""
+        members = {name: branch for name, branch in state.items() if name != "random"}
+        if set(members) != set(self.saved):
+            raise UserError(f"holds {sorted(members)}, but {self.name} has {sorted(self.saved)}")
+        for name, branch in members.items():
+            _load_state_of(getattr(self, name), branch)
+        self.random.load_state(state["random"]["recipe"])
+        mg.default_generator().load_state(state["random"]["default"])
+
+    # What the run calls --------------------------------------------------------------------------
+
+    def check(self, data: Any) -> None:
+        """`UserError` in one line when `data` is not what this model was built for."""
+        found = self.describe(self.config, data)
+        for name, expected in self.facts.items():
+            if found.get(name) != expected:
+                raise UserError(
+                    f"the model was built for data with {name} {expected}, got {found.get(name)}"
+                )
+
+    def evaluate(self, data: Any, thorough: bool) -> dict[str, float]:
+        """Metrics on a whole split; `thorough` adds what is too slow to compute during training.
+
+        Draws from its own generator, so that looking does not change what is looked at.
+        """
+        raise TypeError(f"{type(self).__name__} must define evaluate()")
+
+    def oracles(self, data: Any, train: Any = None) -> list[Oracle]:
+        """The known numbers that the metrics on `data` are read against.
+
+        Without `train`, only those that need no training data (`minigen eval` loads one split).
+        """
+        return []
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        """`n` new samples on the host; images as (n, C, H, W) in [0, 1]."""
+        raise TypeError(f"{type(self).__name__} must define sample()")
+
+    def write_samples(self, path: Path, n: int, seed: int) -> None:
+        """Draw `n` samples and write them where `path` says; its ending says how.
+
+        Here: `.png` a grid of images, `.npy` the array. A model of sound or text overrides this.
+        """
+        from minigen.files import write_bytes
+        from minigen.plots import save_grid
+
+        if path.suffix not in (".png", ".npy"):
+            raise UserError(f"--out must end in .png or .npy for {self.name}, got {path.name!r}")
+        samples = self.sample(n, seed)
+        if path.suffix == ".png":
+            save_grid(path, samples)
+        else:
+            write_bytes(path, _npy(samples))
+
+    def figures(self, folder: Path, data: Any, records: Sequence[Mapping[str, Any]]) -> None:
+        """Draw the run's pictures into `folder`; `records` are the lines of its log."""
+
+
+def _state_of(member: Any) -> dict[str, Any]:
+    """Modules and optimizers have `state_dict`, generators and pools have `state`."""
+    return dict(member.state_dict()) if hasattr(member, "state_dict") else member.state()
+
+
+def _load_state_of(member: Any, state: dict[str, Any]) -> None:
+    (member.load_state_dict if hasattr(member, "load_state_dict") else member.load_state)(state)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
