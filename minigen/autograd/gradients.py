@@ -1,0 +1,142 @@
+"""``backward`` and ``grad``: the two ways to ask the tape for derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigen.autograd.mode import enable_grad
+from minigen.autograd.tape import backpropagate
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+
+
+def _seed(output: Tensor, gradient: Any, create_graph: bool, argument: str) -> Any:
+    """The gradient to start from, as the walk wants it: a tensor or a raw array."""
+    if not isinstance(output, Tensor):
+        raise TypeError(f"differentiate a Tensor, got {type(output).__name__}")
+    if output.edge is None:
+        raise RuntimeError(
+            "this tensor does not require grad: no input of its computation does, or it was "
+            "computed under no_grad"
+        )
+    if gradient is None:
+        if output.size != 1:
+            raise RuntimeError(
+                f"{argument} can be left out only for a one-element output, got shape {output.shape}"
+            )
+        gradient = Tensor(active.backend.xp.ones(output.shape, dtype=output.dtype))
+    elif not isinstance(gradient, Tensor):
+        gradient = Tensor(active.backend.asarray(gradient, dtype=output.dtype))
+    if gradient.shape != output.shape:
+        raise ValueError(f"{argument} must have shape {output.shape}, got {gradient.shape}")
+    return gradient if create_graph else gradient.data
+
+
+def backward(
+    output: Tensor,
+    gradient: Tensor | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of ``output`` to ``grad`` of every leaf below it (``Tensor.backward``)."""
+    seed = _seed(output, gradient, create_graph, "gradient")
+    found, owned = backpropagate(
+        [output.edge], [seed], create_graph=create_graph, retain_graph=retain_graph
+    )
+    for leaf, grad in found.items():
+        if leaf.hooks is not None:
+            for hook in list(leaf.hooks):
+                changed = hook(grad if create_graph else Tensor(grad))
+                if changed is not None:
+                    grad, owned = (changed if create_graph else changed.data), owned - {leaf}
+        if create_graph:
+            leaf.grad = grad if leaf.grad is None else leaf.grad + grad
+        else:
+            _accumulate(leaf, grad, leaf in owned)
+
+
+def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
+    """Add a raw gradient to ``leaf.grad``, which never shares memory with anything else."""
+    if leaf.grad is not None:
+        if leaf.grad.node is None:
+            leaf.grad.data += grad
+        else:  # left by a backward with create_graph: part of another graph
+            leaf.grad = Tensor(leaf.grad.data + grad)
+    elif leaf.grad_buffer is not None:
+        leaf.grad_buffer[...] = grad
+        leaf.grad = Tensor(leaf.grad_buffer)
+    elif is_owned and isinstance(grad, active.backend.array_type):
+        leaf.grad = Tensor(grad)
+    else:
+        leaf.grad = Tensor(active.backend.xp.array(grad, dtype=leaf.dtype, order="C"))
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients Σₒ gₒ · ∂outputₒ/∂input, one for each input; ``grad`` fields stay untouched.
+
+    Args:
+        outputs: tensors to differentiate.
+        inputs: tensors, leaves or not, to differentiate by.
+        grad_outputs: gₒ for each output; may be None for one-element outputs (then 1).
+        retain_graph: keep what the tape saved; by default just when ``create_graph``.
+        create_graph: the result is recorded and can be differentiated again, to any order.
+        allow_unused: give None for an input that no output depends on, instead of raising.
+
+    Returns:
+        A tuple with a tensor for each input, of the input's shape and dtype.
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = (
+        [None] * len(outs)
+        if grad_outputs is None
+        else [grad_outputs]
+        if isinstance(grad_outputs, Tensor)
+        else list(grad_outputs)
+    )
+    if len(seeds) != len(outs):
+        raise ValueError(
+            f"grad_outputs must have one entry per output ({len(outs)}), got {len(seeds)}"
+        )
+    for position, x in enumerate(ins):
+        if not isinstance(x, Tensor) or x.edge is None:
+            raise RuntimeError(f"inputs[{position}] is no tensor that requires grad")
+
+    found, _ = backpropagate(
+        [out.edge for out in outs],
+        [_seed(out, g, create_graph, "grad_outputs") for out, g in zip(outs, seeds)],
+        {x.edge for x in ins},
+        create_graph=create_graph,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+    )
+    results: list[Tensor | None] = []
+    for position, x in enumerate(ins):
+        g = found.get(x.edge)
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"inputs[{position}] was not used to compute the outputs; "
+                f"pass allow_unused=True to get None for it"
+            )
+        if g is not None and not create_graph:
+            g = Tensor(active.backend.xp.array(g, order="K"))
+        results.append(g)
+    return tuple(results)
+
+
+def clear_grads(tensors: Sequence[Tensor]) -> None:
+    """Forget the gradients of ``tensors``."""
+    for tensor in tensors:
+        tensor.grad = None
+
+
+__all__ = ["backward", "clear_grads", "enable_grad", "grad"]

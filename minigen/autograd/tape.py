@@ -1,0 +1,229 @@
+"""The tape: what was computed from what, and the walk back along it.
+
+Each recorded op leaves a :class:`Node`. Nodes point to where their inputs came from, so the
+tape is a graph that hangs together by itself and vanishes with the last tensor that needs
+it. Differentiating is one walk::
+
+    pending = {root: seed}
+    for node in reachable nodes, newest first:
+        for input, gradient in zip(node.inputs, op.gradients(node, pending[node])):
+            pending[input] += gradient
+
+*Newest first* is a valid order because an op can only use tensors that existed before it:
+a node's number is larger than the numbers of everything below it. The walk is a loop and
+not a recursion, so a graph 100,000 nodes deep is no special case.
+
+Two ways to run the same walk
+    Ordinarily gradients are raw arrays: no tensors are built, nothing is recorded. With
+    ``create_graph=True`` they are tensors, every gradient rule records itself, and the
+    result can be differentiated again, to any order.
+
+Who owns a gradient
+    The first gradient to reach a node is *borrowed*: it may be an array that somebody else
+    also holds (``add`` hands the same one to both inputs). A second one makes a fresh sum,
+    which is *owned*, and later ones are added into it in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from minigen.autograd import writes
+from minigen.autograd.anomaly import check_backward
+from minigen.autograd.mode import enable_grad, mode, no_grad
+
+if TYPE_CHECKING:
+    from minigen.autograd.tensor import Tensor
+
+    Edge = "Node | Tensor"  # where a value came from: an op's node, or a leaf tensor
+
+
+class Operation(Protocol):
+    """What the walk needs to know of an op."""
+
+    name: str
+
+    def gradients(
+        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+    ) -> Sequence[Any]:
+        """The gradient for each of ``node.inputs`` (None where there is none)."""
+
+
+class Node:
+    """One recorded call of an op.
+
+    Attributes:
+        op: the operation, which knows the gradient rule.
+        inputs: for each input, the node or leaf tensor it came from; None for a constant.
+        saved: the values that the rule asked to keep; None once they are freed.
+        options: the keyword arguments of the call.
+        plan: which rules apply to this call and what they read (see ``primitive.Plan``).
+        shapes: the input shapes, if they were broadcast and gradients must be summed back.
+        time: this node's number; larger than that of every node below it.
+        hooks: functions applied to the gradient that arrives here, or None.
+        caller: file, line and code that made this node, in anomaly mode only.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "caller",
+        "hooks",
+        "inputs",
+        "op",
+        "options",
+        "plan",
+        "saved",
+        "shapes",
+        "time",
+    )
+
+    def __init__(
+        self,
+        op: Any,
+        inputs: tuple[Any, ...],
+        saved: Any,
+        options: dict[str, Any],
+        plan: Any = None,
+        shapes: tuple[Any, ...] | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.saved = saved
+        self.options = options
+        self.plan = plan
+        self.shapes = shapes
+        self.time = writes.clock()
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.caller: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} node {self.time}>"
+
+
+class _Pick:
+    """One output of an op that has several; its node has the op's node as its only input."""
+
+    name = "pick"
+
+    def gradients(
+        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+    ) -> Sequence[Any]:
+        raise AssertionError("the walk collects the outputs of one op itself")
+
+
+PICK = _Pick()
+
+
+def pick(node: Node, index: int, count: int) -> Node:
+    """The node of output ``index`` of an op with ``count`` outputs."""
+    return Node(PICK, (node,), None, {"index": index, "count": count})
+
+
+def reachable(roots: Iterable[Any]) -> list[Node]:
+    """All nodes below ``roots`` (and themselves), newest first."""
+    stack = [root for root in roots if isinstance(root, Node)]
+    seen = set(stack)
+    while stack:
+        for edge in stack.pop().inputs:
+            if type(edge) is Node and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return sorted(seen, key=lambda node: node.time, reverse=True)
+
+
+def _leading_to(wanted: set[Any], newest_first: list[Node]) -> set[Any]:
+    """The edges from which some wanted edge can be reached: only they need a gradient."""
+    needed = set(wanted)
+    for node in reversed(newest_first):
+        if node not in needed and any(edge in needed for edge in node.inputs if edge is not None):
+            needed.add(node)
+    return needed
+
+
+def backpropagate(
+    roots: Sequence[Any],
+    seeds: Sequence[Any],
+    wanted: set[Any] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> tuple[dict[Any, Any], set[Any]]:
+    """Walk back from ``roots`` and return the gradients that arrive.
+
+    Args:
+        roots: the edges to start at.
+        seeds: the gradient of the final scalar with respect to each root. Raw arrays, or
+            tensors when ``create_graph``.
+        wanted: the edges whose gradients are asked for; None for all leaf tensors.
+        create_graph: run the rules on tensors and record them.
+        retain_graph: keep the saved arrays, so that the walk can be repeated.
+
+    Returns:
+        ``(gradients, owned)``: edge → gradient for every wanted edge that was reached, and
+        the edges whose gradient no one else holds.
+    """
+    order = reachable(roots)
+    needed = None if wanted is None else _leading_to(wanted, order)
+    pending: dict[Any, Any] = {}
+    owned: set[Any] = set()
+
+    def deliver(edge: Any, grad: Any) -> None:
+        held = pending.get(edge)
+        if held is None:
+            pending[edge] = grad
+        elif edge in owned and not create_graph:
+            held += grad
+            pending[edge] = held  # a 0-d value may be a new object
+        else:
+            pending[edge] = held + grad
+            owned.add(edge)
+
+    for root, seed in zip(roots, seeds):
+        deliver(root, seed)
+
+    found: dict[Any, Any] = {}
+    with enable_grad() if create_graph else no_grad():
+        for node in order:
+            grad = pending.pop(node, None)
+            if grad is None or (needed is not None and node not in needed):
+                continue
+            if node.hooks is not None:
+                for hook in list(node.hooks):
+                    grad = _call_hook(hook, grad, create_graph)
+            if wanted is not None and node in wanted:
+                found[node] = grad
+                if not any(edge in needed for edge in node.inputs):  # type: ignore[operator]
+                    continue
+            if node.op is PICK:
+                source, index = node.inputs[0], node.options["index"]
+                pieces = pending.setdefault(source, [None] * node.options["count"])
+                pieces[index] = grad
+                continue
+            if node.saved is None:
+                raise RuntimeError(
+                    f"backward through {node.op.name} a second time: its saved arrays are freed; "
+                    f"pass retain_graph=True to the first backward"
+                )
+            if node.time < writes.latest.time:
+                writes.check(node.op.name, node.time, node.op.kept(node))
+            grads = node.op.gradients(node, grad, needed, create_graph)
+            if mode.anomaly:
+                check_backward(node, grads)
+            if not (retain_graph or create_graph):
+                node.saved = None
+            for edge, gradient in zip(node.inputs, grads):
+                if gradient is not None and edge is not None:
+                    deliver(edge, gradient)
+    found.update((edge, grad) for edge, grad in pending.items() if wanted is None or edge in wanted)
+    return found, owned
+
+
+def _call_hook(hook: Callable[[Any], Any], grad: Any, create_graph: bool) -> Any:
+    """Hooks see and return tensors, whichever way the walk runs."""
+    from minigen.autograd.tensor import Tensor
+
+    changed = hook(grad if create_graph else Tensor(grad))
+    if changed is None:
+        return grad
+    return changed if create_graph else changed.data

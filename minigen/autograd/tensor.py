@@ -1,0 +1,355 @@
+"""The tensor: an array that remembers where it came from.
+
+A :class:`Tensor` holds a raw array of the backend in ``data`` and, when it was computed from
+something that requires a gradient, the tape's node in ``node``. Those two are the whole
+engine seen from outside; the rest of this file is convenience.
+
+A *leaf* is a tensor that no recorded op made: a parameter, an input. ``backward()`` puts
+the gradients of leaves into their ``grad``.
+
+Operators look their op up by name in :data:`~minigen.autograd.primitive.functions`, because
+the ops stand one floor above; ``minigen.ops.methods`` adds the named methods (``x.sum()``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigen.autograd import writes
+from minigen.autograd.mode import mode
+from minigen.autograd.tape import Node
+from minigen.backends import Array, active
+
+DEFAULT_DTYPE = np.dtype("float32")
+
+
+class Tensor:
+    """An n-dimensional array with a place on the tape.
+
+    Attributes:
+        data: the raw array (``numpy.ndarray`` or the backend's own). Writing into it goes
+            unnoticed by the engine; ``x[...] = value`` and ``x.copy_(value)`` are safe.
+        node: the tape's node that computed it, or None for a leaf.
+        grad: for a leaf after ``backward()``, the gradient as a tensor; otherwise None.
+        requires_grad: whether gradients flow to or through this tensor.
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "grad_buffer", "hooks", "node", "requires_grad")
+    __array_ufunc__ = None  # `array * tensor` asks the tensor, not NumPy
+
+    def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
+        self.data: Array = data
+        self.requires_grad = requires_grad
+        self.node = node
+        self.grad: Tensor | None = None
+        self.grad_buffer: Array | None = None  # where an optimizer wants the gradient to lie
+        self.hooks: list[Callable[[Any], Any]] | None = None
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each dimension."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The element type, a ``numpy.dtype`` on every backend."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    def numel(self) -> int:
+        """The number of elements (PyTorch's name)."""
+        return self.data.size
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded op made this tensor."""
+        return self.node is None
+
+    def __len__(self) -> int:
+        if not self.data.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200)
+        tail = ""
+        if self.dtype not in (DEFAULT_DTYPE, np.int64, np.bool_):
+            tail += f", dtype={self.dtype}"
+        if self.node is not None:
+            tail += f", op={self.node.op.name}"
+        elif self.requires_grad:
+            tail += ", requires_grad=True"
+        return f"tensor({body}{tail})"
+
+    # ------------------------------------------------------------------ to the host
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array: the same memory on a CPU, a copy from a GPU.
+
+        The memory of a tensor that takes part in differentiation comes read-only: a write
+        through NumPy would go unnoticed. Use ``x.detach().numpy()`` to write nevertheless.
+        """
+        host = active.backend.to_host(self.data)
+        if self.requires_grad and host is self.data:
+            host = host.view()
+            host.flags.writeable = False
+        return host
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if active.backend.name != "numpy":
+            raise TypeError(
+                f"a tensor of backend {active.backend.name} does not convert to NumPy by itself; "
+                f"call x.numpy()"
+            )
+        host = self.numpy()
+        if copy or (dtype is not None and host.dtype != dtype):
+            return np.array(host, dtype=dtype, copy=True)
+        return host
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item() needs exactly one element, got shape {self.shape}")
+        return active.backend.to_host(self.data).item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return active.backend.to_host(self.data).tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor can be an index, got {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        """The memory itself, for another library (zero-copy); see ``mg.from_dlpack``."""
+        if self.requires_grad:
+            raise BufferError("a tensor that requires grad cannot be exported; use x.detach()")
+        return self.data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    # ------------------------------------------------------------------ differentiation
+
+    @property
+    def edge(self) -> Any:
+        """Where gradients for this tensor go: its node, itself if a leaf, None if nowhere."""
+        return self.node if self.node is not None else self if self.requires_grad else None
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add d(self)/d(leaf), times ``gradient``, to ``grad`` of every leaf below.
+
+        Args:
+            gradient: same shape as self; may be left out if self has one element.
+            retain_graph: keep what the tape saved, so that backward can run again.
+            create_graph: make the gradients differentiable themselves.
+        """
+        from minigen.autograd.gradients import backward
+
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def detach(self) -> Tensor:
+        """The same memory, off the tape."""
+        return Tensor(self.data)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether this leaf requires a gradient; returns self."""
+        if self.node is not None:
+            raise RuntimeError("requires_grad can only be changed on a leaf; use x.detach() first")
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only a floating-point tensor can require grad, got {self.dtype}")
+        self.requires_grad = requires_grad
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` when this tensor's gradient is known; it may return another.
+
+        Returns a function that removes the hook.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("a hook needs a tensor that requires grad")
+        holder: Any = self if self.node is None else self.node
+        if holder.hooks is None:
+            holder.hooks = []
+        holder.hooks.append(hook)
+        return lambda: holder.hooks.remove(hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in ``grad`` as well."""
+        if self.node is None:
+            return
+        import weakref
+
+        me = weakref.ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            tensor = me()
+            if tensor is not None:
+                tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+
+        self.register_hook(keep)
+
+    # ------------------------------------------------------------------ writing
+
+    def _check_writable(self) -> None:
+        if self.node is not None or (self.requires_grad and mode.grad_enabled):
+            what = (
+                f"the result of {self.node.op.name}" if self.node else "a leaf that requires grad"
+            )
+            raise RuntimeError(
+                f"cannot write into {what} in place: the tape needs its value; use mg.where, "
+                f"mg.scatter or mg.concatenate, or write to a leaf under mg.no_grad()"
+            )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._check_writable()
+        self.data[_raw_index(index)] = value.data if isinstance(value, Tensor) else value
+        writes.note_write(self.data)
+
+    def copy_(self, value: Any) -> Tensor:
+        """Overwrite with ``value`` (broadcast, cast); returns self. For leaves only."""
+        self._check_writable()
+        source = value.data if isinstance(value, Tensor) else active.backend.asarray(value)
+        self.data[...] = source
+        writes.note_write(self.data)
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.node is not None:
+            raise RuntimeError("only a leaf can be deep-copied; use x.detach().clone()")
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self.data.copy(), self.requires_grad)
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce__(self) -> Any:
+        raise TypeError("minigen never pickles; save with minigen.nn's state_dict and safetensors")
+
+    # ------------------------------------------------------------------ operators
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return functions.getitem(self, index=_raw_index(index))
+
+    def __add__(self, other: Any) -> Tensor:
+        return functions.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return functions.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return functions.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return functions.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return functions.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return functions.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return functions.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return functions.divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return functions.floor_divide(self, other)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return functions.remainder(self, other)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return functions.power(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return functions.power(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return functions.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return functions.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return functions.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return functions.absolute(self)
+
+    def __invert__(self) -> Tensor:
+        return functions.logical_not(self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return functions.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return functions.logical_or(self, other)
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return functions.equal(self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return functions.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return functions.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return functions.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return functions.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return functions.greater_equal(self, other)
+
+    __hash__ = object.__hash__  # tensors are dictionary keys by identity; == is elementwise
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The named methods, attached by ``minigen.ops.methods``."""
+
+
+def _raw_index(index: Any) -> Any:
+    """The index with tensors replaced by their raw arrays."""
+    if isinstance(index, tuple):
+        return tuple(_raw_index(part) for part in index)
+    return index.data if isinstance(index, Tensor) else index
+
+
+from minigen.autograd.primitive import functions  # noqa: E402 - primitives are made of tensors

@@ -1,0 +1,91 @@
+"""Array backends: ``numpy`` (CPU), ``cupy`` (CUDA) and ``strict`` (CUDA's manners, no GPU).
+
+``active.backend`` is the backend in use. It is chosen once for the process::
+
+    mg.use("cupy")              # from here on
+    with mg.use("strict"):      # inside the block only
+        ...
+
+or by the environment variable ``MINIGEN_BACKEND``. A backend's module, and the library
+behind it, is imported when it is first chosen.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import TracebackType
+
+from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures, RandomStream
+from minigen.backends.numpy_backend import NumpyBackend
+
+__all__ = [
+    "Array",
+    "Backend",
+    "BackendUnavailable",
+    "MemoryFigures",
+    "RandomStream",
+    "active",
+    "get_backend",
+    "use",
+]
+
+_CLASSES = {
+    "numpy": ("minigen.backends.numpy_backend", "NumpyBackend"),
+    "cupy": ("minigen.backends.cupy_backend", "CupyBackend"),
+    "strict": ("minigen.backends.strict", "StrictBackend"),
+}
+_instances: dict[str, Backend] = {}
+
+
+def get_backend(name: str) -> Backend:
+    """The backend called ``name``, built on first use.
+
+    Raises:
+        ValueError: ``name`` is none of ``numpy``, ``cupy``, ``strict``.
+        BackendUnavailable: its library or its device is missing; says which.
+    """
+    if name not in _CLASSES:
+        raise ValueError(f"backend must be one of {', '.join(_CLASSES)}; got {name!r}")
+    if name not in _instances:
+        module, cls = _CLASSES[name]
+        _instances[name] = getattr(importlib.import_module(module), cls)()
+    return _instances[name]
+
+
+class _Active:
+    """Holds the backend in use. A plain attribute, because every op reads it."""
+
+    __slots__ = ("backend",)
+    backend: Backend
+
+
+active = _Active()
+active.backend = _instances["numpy"] = NumpyBackend()
+
+
+class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
+    """Choose the backend that ops run on; as a context manager, until the block ends.
+
+    Tensors stay where they were made: an op on a tensor of another backend raises.
+    """
+
+    def __init__(self, name: str) -> None:
+        chosen = get_backend(name)
+        self._previous = active.backend
+        active.backend = chosen
+
+    def __enter__(self) -> Backend:
+        return active.backend
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        active.backend = self._previous
+
+
+if os.environ.get("MINIGEN_BACKEND"):
+    use(os.environ["MINIGEN_BACKEND"])

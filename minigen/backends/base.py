@@ -1,0 +1,105 @@
+"""What a backend is: the one object through which minigen touches an array library.
+
+Everything above this floor speaks to arrays through six things only:
+
+===================  =======================================================================
+``xp``               the array namespace (``numpy``, ``cupy``, or the strict wrapper)
+``asarray/to_host``  the two doors between host memory and the backend's memory
+``generator``        a seeded stream of random numbers, whose state can be saved
+``scatter_add``      ``target[index] += values`` with repeated indices added up
+``kernels``          faster versions of named kernels (see ``minigen.ops.kernel``)
+``synchronize`` and  wait until the device has finished; how much memory is in use
+``memory``
+===================  =======================================================================
+
+An op never asks *which* backend it is on. It asks for a kernel by name, and a backend may
+answer with its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+Array = Any
+"""An array of the active backend: ``numpy.ndarray``, ``cupy.ndarray`` or a strict array."""
+
+
+class BackendUnavailable(RuntimeError):
+    """The backend asked for needs a library or a device that is not here."""
+
+
+class MemoryFigures(NamedTuple):
+    """Bytes in use now and at most so far (as far as the array library can tell)."""
+
+    used: int
+    peak: int
+
+
+class RandomStream(Protocol):
+    """A seeded stream of random arrays. Equal seeds and calls give equal numbers."""
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Standard normal draws."""
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Uniform draws from [0, 1)."""
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
+        """Integers (int64) drawn uniformly from [low, high)."""
+
+    def permutation(self, n: int) -> Array:
+        """The integers 0 … n-1 (int64) in random order."""
+
+    def state(self) -> dict[str, Any]:
+        """Where the stream stands, as JSON-able values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state()`` was taken."""
+
+
+class Backend:
+    """An array library as minigen sees it. One instance for each backend name.
+
+    Attributes:
+        name: ``"numpy"``, ``"cupy"`` or ``"strict"``.
+        xp: the array namespace.
+        array_type: the type of this backend's arrays.
+        kernels: name → this backend's own version of a kernel. Ops look a kernel up here
+            and otherwise run the version written beside the op, in plain ``xp`` calls.
+    """
+
+    name: str
+    xp: Any
+    array_type: type
+
+    def __init__(self) -> None:
+        self.kernels: dict[str, Callable[..., Any]] = {}
+
+    def asarray(self, value: Any, dtype: Any = None) -> Array:
+        """Bring ``value`` (host array, number, nested list, own array) into this backend."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """The same numbers as a NumPy array; no copy where the memory is already host memory."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def generator(self, seed: int) -> RandomStream:
+        """A new random stream started from ``seed``."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def scatter_add(self, target: Array, index: Any, values: Array) -> None:
+        """``target[index] += values`` in place, where repeated indices add up."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def synchronize(self) -> None:
+        """Return when all work queued on the device is done (at once on a CPU)."""
+
+    def memory(self) -> MemoryFigures:
+        """Bytes used now and at the peak."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"

@@ -1,0 +1,78 @@
+"""The CPU backend: NumPy as it is."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from minigen.backends.base import Array, Backend, MemoryFigures
+
+
+class NumpyStream:
+    """Random numbers from NumPy's PCG64, drawn directly in the dtype asked for."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Standard normal draws."""
+        return self._generator.standard_normal(shape, dtype=np.dtype(dtype).type)
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Uniform draws from [0, 1)."""
+        return self._generator.random(shape, dtype=np.dtype(dtype).type)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
+        """Integers (int64) drawn uniformly from [low, high)."""
+        return self._generator.integers(low, high, shape, dtype=np.int64)
+
+    def permutation(self, n: int) -> Array:
+        """The integers 0 … n-1 (int64) in random order."""
+        return self._generator.permutation(n).astype(np.int64, copy=False)
+
+    def state(self) -> dict[str, Any]:
+        """The bit generator's own state: a dictionary of names and integers."""
+        return dict(self._generator.bit_generator.state)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state()`` was taken."""
+        self._generator.bit_generator.state = state
+
+
+class NumpyBackend(Backend):
+    """NumPy arrays in host memory."""
+
+    name = "numpy"
+    xp = np
+    array_type = np.ndarray
+
+    def asarray(self, value: Any, dtype: Any = None) -> Array:
+        """``numpy.asarray``: no copy when ``value`` is already such an array."""
+        return np.asarray(value, dtype=dtype)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """The array itself."""
+        return array
+
+    def generator(self, seed: int) -> NumpyStream:
+        """A PCG64 stream."""
+        return NumpyStream(seed)
+
+    def scatter_add(self, target: Array, index: Any, values: Array) -> None:
+        """``numpy.add.at``."""
+        np.add.at(target, index, values)
+
+    def memory(self) -> MemoryFigures:
+        """Resident memory of this process: now (Linux) and at its peak."""
+        import resource  # not on Windows, and needed nowhere else
+
+        unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        try:
+            with open("/proc/self/statm") as statm:
+                used = int(statm.read().split()[1]) * resource.getpagesize()
+        except OSError:
+            used = peak
+        return MemoryFigures(used, peak)

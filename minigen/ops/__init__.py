@@ -1,0 +1,1 @@
+"""Differentiable functions, by topic. Each file: rules, references and kernels side by side."""

@@ -1,0 +1,214 @@
+"""Activations: the nonlinearities between layers. Names and formulas are PyTorch's.
+
+Where a rule can be written from the *output*, it is: the input is then free to go.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.ops.erf import error_function
+
+__all__ = [
+    "elu",
+    "erf",
+    "gelu",
+    "glu",
+    "leaky_relu",
+    "logsigmoid",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "swish",
+    "tanh",
+]
+
+
+@primitive
+def relu(b, x):
+    """``max(x, 0)``; slope 0 at 0."""
+    return b.xp.maximum(x, 0)
+
+
+@primitive
+def step_gate(b, g, like, *, low):
+    """``g`` where ``like`` > 0 and ``low · g`` elsewhere: the gradient of the ReLU family."""
+    slope = (like > 0).astype(g.dtype)
+    if low:
+        slope *= 1 - low
+        slope += low
+    slope *= g
+    return slope
+
+
+step_gate.rules(g=lambda f, g, like, low: f.step_gate(g, like, low=low))
+
+relu.rules(x=lambda f, g, out: f.step_gate(g, out, low=0.0))
+
+
+@primitive(name="leaky_relu")
+def _leaky_relu(b, x, *, slope):
+    """``x`` if x > 0, else ``slope · x``."""
+    return b.xp.maximum(x, x * slope) if slope <= 1 else b.xp.where(x > 0, x, x * slope)
+
+
+_leaky_relu.rules(x=lambda f, g, x, slope: f.step_gate(g, x, low=slope))
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """``x`` if x > 0, else ``negative_slope · x``; at 0 the slope is the negative side's."""
+    return _leaky_relu(x, slope=float(negative_slope))
+
+
+@primitive(name="elu")
+def _elu(b, x, *, alpha):
+    """``x`` if x > 0, else ``α(eˣ - 1)``."""
+    xp = b.xp
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+
+_elu.rules(
+    # for x ≤ 0 the slope αeˣ equals out + α
+    x=lambda f, g, out, alpha: g * f.where(out > 0, 1.0, out + alpha)
+)
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """``x`` if x > 0, else ``alpha · (eˣ - 1)``; Clevert et al. 2016."""
+    if not alpha > 0:
+        raise ValueError(f"alpha must be > 0, got {alpha}")
+    return _elu(x, alpha=float(alpha))
+
+
+@primitive
+def tanh(b, x):
+    """``(eˣ - e⁻ˣ)/(eˣ + e⁻ˣ)``; d/dx = 1 - out²."""
+    return b.xp.tanh(x)
+
+
+tanh.rules(x=lambda f, g, out: g * (1 - f.square(out)))
+
+
+@primitive
+def sigmoid(b, x):
+    """``1/(1 + e⁻ˣ)`` = ½(1 + tanh(x/2)), which cannot overflow; d/dx = out·(1 - out)."""
+    out = b.xp.tanh(x * 0.5)
+    out *= 0.5
+    out += 0.5
+    return out
+
+
+sigmoid.rules(x=lambda f, g, out: g * (out * (1 - out)))
+
+
+def logsigmoid(x: Tensor) -> Tensor:
+    """``ln sigmoid(x)`` = -softplus(-x)."""
+    return -softplus(-x)
+
+
+@primitive(name="softplus")
+def _softplus(b, x):
+    """``ln(1 + eˣ)`` = max(x, 0) + ln(1 + e^-|x|), which cannot overflow."""
+    xp = b.xp
+    out = xp.log1p(xp.exp(-xp.absolute(x)))
+    out += xp.maximum(x, 0)
+    return out
+
+
+_softplus.rules(x=lambda f, g, x: g * f.sigmoid(x))
+
+
+def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
+    """``ln(1 + e^(βx)) / β``: a smooth ReLU."""
+    if not beta > 0:
+        raise ValueError(f"beta must be > 0, got {beta}")
+    return _softplus(x) if beta == 1 else _softplus(x * beta) * (1 / beta)
+
+
+@primitive
+def silu(b, x):
+    """``x · sigmoid(x)``."""
+    return x * sigmoid.forward(b, x)
+
+
+def _silu_rule(f: Any, g: Any, x: Any) -> Any:
+    """d/dx x·s = s + x·s(1 - s), s = sigmoid(x)."""
+    s = f.sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+silu.rules(x=_silu_rule)
+
+
+@primitive
+def erf(b, x):
+    """The error function ``2/√π ∫₀ˣ e^(-t²) dt``."""
+    return error_function(b, x)
+
+
+erf.rules(x=lambda f, g, x: g * (2 / math.sqrt(math.pi)) * f.exp(-f.square(x)))
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """``x · Φ(x)``, Φ the normal distribution function (Hendrycks and Gimpel 2016).
+
+    Args:
+        x: any shape.
+        approximate: ``none`` for the exact Φ by erf, ``tanh`` for
+            ``½x(1 + tanh(√(2/π)(x + 0.044715x³)))``.
+    """
+    if approximate == "none":
+        return 0.5 * x * (1 + functions.erf(x * math.sqrt(0.5)))
+    if approximate == "tanh":
+        return functions.gelu_tanh(x)
+    raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+
+
+_GELU_SCALE, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+@primitive
+def gelu_tanh(b, x):
+    """``½x(1 + tanh(√(2/π)(x + 0.044715x³)))``."""
+    inner = x * x
+    inner *= _GELU_SCALE * _GELU_CUBIC
+    inner += _GELU_SCALE
+    inner *= x
+    b.xp.tanh(inner, out=inner)
+    inner += 1
+    inner *= 0.5
+    inner *= x
+    return inner
+
+
+def _gelu_tanh_rule(f: Any, g: Any, x: Any) -> Any:
+    squared = f.square(x)
+    t = f.tanh(x * (_GELU_SCALE + (_GELU_SCALE * _GELU_CUBIC) * squared))
+    inner_slope = _GELU_SCALE + (3 * _GELU_SCALE * _GELU_CUBIC) * squared
+    return g * (0.5 * (1 + t) + (0.5 * x) * (1 - f.square(t)) * inner_slope)
+
+
+gelu_tanh.rules(x=_gelu_tanh_rule)
+
+
+def glu(x: Tensor, dim: int = -1) -> Tensor:
+    """``a · sigmoid(b)``, where a and b are the two halves of ``x`` along ``dim``."""
+    if x.shape[dim] % 2:
+        raise ValueError(f"glu needs an even length along dim {dim}, got shape {x.shape}")
+    a, gate = x.chunk(2, dim)
+    return a * functions.sigmoid(gate)
+
+
+def relu6(x: Tensor) -> Tensor:
+    """``min(max(x, 0), 6)``."""
+    from minigen.ops.elementwise import clamp
+
+    return clamp(x, 0.0, 6.0)
+
+
+swish = silu

@@ -1,0 +1,584 @@
+"""Elementwise functions: arithmetic, powers and exponentials, comparison, choice.
+
+Each is three lines: what it computes, how, and the gradient rule. In a rule, ``g`` is the
+gradient that arrived at the output, and the other parameter names say what the rule reads
+(``out`` is the op's own result). Inputs broadcast against one another as in NumPy; the
+engine sums the gradients back to the inputs' shapes.
+
+Where a function has a kink, the subgradient at the kink is stated. Names and semantics are
+PyTorch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+
+__all__ = [
+    "abs",
+    "absolute",
+    "add",
+    "allclose",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "atan",
+    "atan2",
+    "atanh",
+    "ceil",
+    "clamp",
+    "clone",
+    "cos",
+    "cosh",
+    "div",
+    "divide",
+    "eq",
+    "equal",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "ne",
+    "neg",
+    "negative",
+    "not_equal",
+    "pow",
+    "power",
+    "reciprocal",
+    "remainder",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "subtract",
+    "tan",
+    "where",
+]
+
+# ---------------------------------------------------------------- arithmetic
+
+
+@primitive(broadcasts=True)
+def add(b, x, other):
+    """``x + other``."""
+    return b.xp.add(x, other)
+
+
+add.rules(
+    x=lambda f, g: g,
+    other=lambda f, g: g,
+)
+
+
+@primitive(broadcasts=True)
+def subtract(b, x, other):
+    """``x - other``."""
+    return b.xp.subtract(x, other)
+
+
+subtract.rules(
+    x=lambda f, g: g,
+    other=lambda f, g: -g,
+)
+
+
+@primitive(broadcasts=True)
+def multiply(b, x, other):
+    """``x · other``."""
+    return b.xp.multiply(x, other)
+
+
+multiply.rules(
+    x=lambda f, g, other: g * other,
+    other=lambda f, g, x: g * x,
+)
+
+
+@primitive(broadcasts=True)
+def divide(b, x, other):
+    """``x / other``; d/dother = -x/other² = -out/other."""
+    return b.xp.true_divide(x, other)
+
+
+divide.rules(
+    x=lambda f, g, other: g / other,
+    other=lambda f, g, out, other: -g * out / other,
+)
+
+
+@primitive
+def negative(b, x):
+    """``-x``."""
+    return b.xp.negative(x)
+
+
+negative.rules(x=lambda f, g: -g)
+
+
+@primitive
+def alias(b, x):
+    """``x`` itself, as a new place on the tape."""
+    return x
+
+
+alias.rules(x=lambda f, g: g)
+
+
+@primitive
+def clone(b, x):
+    """A copy of ``x`` in memory of its own."""
+    return x.copy()
+
+
+clone.rules(x=lambda f, g: g)
+
+
+@primitive
+def cast(b, x, *, dtype):
+    """``x`` in another dtype; the gradient is cast back."""
+    return x.astype(dtype)
+
+
+cast.rules(x=lambda f, g, x_dtype: f.cast(g, dtype=x_dtype))
+
+
+@primitive(broadcasts=True)
+def floor_divide(b, x, other):
+    """``⌊x / other⌋``; piecewise constant, so without a gradient."""
+    return b.xp.floor_divide(x, other)
+
+
+@primitive(broadcasts=True)
+def remainder(b, x, other):
+    """``x - other·⌊x/other⌋``, with the sign of ``other``; slope 1 in x where it is smooth."""
+    return b.xp.remainder(x, other)
+
+
+remainder.rules(
+    x=lambda f, g: g,
+    other=lambda f, g, x, other: -g * f.floor_divide(x, other),
+)
+
+# ---------------------------------------------------------------- powers, exponentials
+
+
+@primitive(broadcasts=True)
+def power(b, x, other):
+    """``x^other``. By x: other·x^(other-1); by other: x^other·ln x, taken as 0 where x = 0."""
+    return b.xp.power(x, other)
+
+
+power.rules(
+    x=lambda f, g, x, other: g * _power_slope(f, x, other),
+    other=lambda f, g, out, x: g * out * f.log(f.where(x == 0, f.ones_like(x), x)),
+)
+
+
+def _power_slope(f: Any, x: Any, exponent: Any) -> Any:
+    """d(x^e)/dx = e·x^(e-1), with the constant x⁰ given the slope 0 even at x = 0."""
+    if isinstance(exponent, (int, float)):
+        return exponent * x ** (exponent - 1) if exponent != 0 else f.zeros_like(x)
+    is_zero = exponent == 0
+    return exponent * f.power(x, f.where(is_zero, f.ones_like(exponent), exponent - 1))
+
+
+@primitive
+def ones_like(b, x):
+    """Ones of the shape and dtype of ``x``."""
+    return b.xp.ones(getattr(x, "shape", ()), dtype=getattr(x, "dtype", None))
+
+
+@primitive
+def zeros_like(b, x):
+    """Zeros of the shape and dtype of ``x``."""
+    return b.xp.zeros(getattr(x, "shape", ()), dtype=getattr(x, "dtype", None))
+
+
+@primitive
+def square(b, x):
+    """``x²``."""
+    return b.xp.square(x)
+
+
+square.rules(x=lambda f, g, x: g * (2 * x))
+
+
+@primitive
+def sqrt(b, x):
+    """``√x``; the slope at 0 is infinite (see ``mg.norm`` for a safe one)."""
+    return b.xp.sqrt(x)
+
+
+sqrt.rules(x=lambda f, g, out: g / (2 * out))
+
+
+@primitive
+def rsqrt(b, x):
+    """``1/√x``; d/dx = -½·x^(-3/2) = -½·out³."""
+    return 1 / b.xp.sqrt(x)
+
+
+rsqrt.rules(x=lambda f, g, out: g * (-0.5 * out**3))
+
+
+@primitive
+def reciprocal(b, x):
+    """``1/x``; d/dx = -out²."""
+    return 1 / x
+
+
+reciprocal.rules(x=lambda f, g, out: -g * f.square(out))
+
+
+@primitive
+def exp(b, x):
+    """``eˣ``, its own derivative."""
+    return b.xp.exp(x)
+
+
+exp.rules(x=lambda f, g, out: g * out)
+
+
+@primitive
+def expm1(b, x):
+    """``eˣ - 1``, exact near 0; d/dx = out + 1."""
+    return b.xp.expm1(x)
+
+
+expm1.rules(x=lambda f, g, out: g * (out + 1))
+
+
+@primitive
+def log(b, x):
+    """``ln x``; d/dx = 1/x."""
+    return b.xp.log(x)
+
+
+log.rules(x=lambda f, g, x: g / x)
+
+
+@primitive
+def log1p(b, x):
+    """``ln(1 + x)``, exact near 0."""
+    return b.xp.log1p(x)
+
+
+log1p.rules(x=lambda f, g, x: g / (1 + x))
+
+
+@primitive
+def log2(b, x):
+    """``log₂ x``."""
+    return b.xp.log2(x)
+
+
+log2.rules(x=lambda f, g, x: g / (x * 0.6931471805599453))
+
+
+@primitive(broadcasts=True)
+def logaddexp(b, x, other):
+    """``ln(eˣ + eᵒ)`` without overflow; the gradients are the two softmax weights."""
+    return b.xp.logaddexp(x, other)
+
+
+logaddexp.rules(
+    x=lambda f, g, out, x: g * f.exp(x - out),
+    other=lambda f, g, out, other: g * f.exp(other - out),
+)
+
+# ---------------------------------------------------------------- trigonometric
+
+
+@primitive
+def sin(b, x):
+    """``sin x``."""
+    return b.xp.sin(x)
+
+
+sin.rules(x=lambda f, g, x: g * f.cos(x))
+
+
+@primitive
+def cos(b, x):
+    """``cos x``."""
+    return b.xp.cos(x)
+
+
+cos.rules(x=lambda f, g, x: -g * f.sin(x))
+
+
+@primitive
+def tan(b, x):
+    """``tan x``; d/dx = 1 + tan²x."""
+    return b.xp.tan(x)
+
+
+tan.rules(x=lambda f, g, out: g * (1 + f.square(out)))
+
+
+@primitive
+def arctan(b, x):
+    """The angle in (-π/2, π/2) whose tangent is ``x``."""
+    return b.xp.arctan(x)
+
+
+arctan.rules(x=lambda f, g, x: g / (1 + f.square(x)))
+
+
+@primitive(broadcasts=True)
+def arctan2(b, x, other):
+    """The angle of the point (other, x), in (-π, π]; ``x`` is the ordinate."""
+    return b.xp.arctan2(x, other)
+
+
+arctan2.rules(
+    x=lambda f, g, x, other: g * other / (f.square(x) + f.square(other)),
+    other=lambda f, g, x, other: -g * x / (f.square(x) + f.square(other)),
+)
+
+
+@primitive
+def sinh(b, x):
+    """``(eˣ - e⁻ˣ)/2``."""
+    return b.xp.sinh(x)
+
+
+sinh.rules(x=lambda f, g, x: g * f.cosh(x))
+
+
+@primitive
+def cosh(b, x):
+    """``(eˣ + e⁻ˣ)/2``."""
+    return b.xp.cosh(x)
+
+
+cosh.rules(x=lambda f, g, x: g * f.sinh(x))
+
+
+@primitive
+def arctanh(b, x):
+    """``½·ln((1+x)/(1-x))``, the inverse of tanh."""
+    return b.xp.arctanh(x)
+
+
+arctanh.rules(x=lambda f, g, x: g / (1 - f.square(x)))
+
+# ---------------------------------------------------------------- kinks and steps
+
+
+@primitive
+def absolute(b, x):
+    """``|x|``; subgradient 0 at 0."""
+    return b.xp.absolute(x)
+
+
+absolute.rules(x=lambda f, g, x: g * f.sign(x))
+
+
+@primitive
+def sign(b, x):
+    """-1, 0 or 1; piecewise constant, so without a gradient."""
+    return b.xp.sign(x)
+
+
+@primitive
+def floor(b, x):
+    """The largest integer ≤ x; without a gradient."""
+    return b.xp.floor(x)
+
+
+@primitive
+def ceil(b, x):
+    """The smallest integer ≥ x; without a gradient."""
+    return b.xp.ceil(x)
+
+
+@primitive
+def round(b, x):
+    """The nearest integer, halves to even; without a gradient."""
+    return b.xp.rint(x)
+
+
+@primitive(broadcasts=True)
+def maximum(b, x, other):
+    """The larger of the two; where they are equal each gets half of the gradient."""
+    return b.xp.maximum(x, other)
+
+
+maximum.rules(
+    x=lambda f, g, x, other: g * _share(f, x, other),
+    other=lambda f, g, x, other: g * _share(f, other, x),
+)
+
+
+@primitive(broadcasts=True)
+def minimum(b, x, other):
+    """The smaller of the two; where they are equal each gets half of the gradient."""
+    return b.xp.minimum(x, other)
+
+
+minimum.rules(
+    x=lambda f, g, x, other: g * _share(f, other, x),
+    other=lambda f, g, x, other: g * _share(f, x, other),
+)
+
+
+def _share(f: Any, winner: Any, loser: Any) -> Any:
+    """1 where ``winner`` is larger, ½ where equal, 0 where smaller."""
+    return f.sign(winner - loser) * 0.5 + 0.5
+
+
+@primitive(broadcasts=True)
+def where(b, condition, x, other):
+    """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
+    return b.xp.where(condition, x, other)
+
+
+where.rules(
+    x=lambda f, g, condition: f.where(condition, g, 0.0),
+    other=lambda f, g, condition: f.where(condition, 0.0, g),
+)
+
+
+def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """``x`` limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
+
+    Raises:
+        ValueError: neither bound is given.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp needs min or max, got neither")
+    return functions.clip(x, min=min, max=max)
+
+
+@primitive
+def clip(b, x, *, min, max):
+    """``clamp``, with both bounds as options."""
+    return b.xp.clip(x, min, max)
+
+
+clip.rules(x=lambda f, g, x, min, max: f.where(_inside(x, min, max), g, 0.0))
+
+
+def _inside(x: Any, low: float | None, high: float | None) -> Any:
+    if low is None:
+        return x <= high
+    return x >= low if high is None else (x >= low) & (x <= high)
+
+
+# ---------------------------------------------------------------- comparison and logic
+
+
+@primitive(broadcasts=True)
+def equal(b, x, other):
+    """``x == other``, elementwise."""
+    return b.xp.equal(x, other)
+
+
+@primitive(broadcasts=True)
+def not_equal(b, x, other):
+    """``x != other``, elementwise."""
+    return b.xp.not_equal(x, other)
+
+
+@primitive(broadcasts=True)
+def less(b, x, other):
+    """``x < other``, elementwise."""
+    return b.xp.less(x, other)
+
+
+@primitive(broadcasts=True)
+def less_equal(b, x, other):
+    """``x <= other``, elementwise."""
+    return b.xp.less_equal(x, other)
+
+
+@primitive(broadcasts=True)
+def greater(b, x, other):
+    """``x > other``, elementwise."""
+    return b.xp.greater(x, other)
+
+
+@primitive(broadcasts=True)
+def greater_equal(b, x, other):
+    """``x >= other``, elementwise."""
+    return b.xp.greater_equal(x, other)
+
+
+@primitive(broadcasts=True)
+def logical_and(b, x, other):
+    """``x and other``, elementwise."""
+    return b.xp.logical_and(x, other)
+
+
+@primitive(broadcasts=True)
+def logical_or(b, x, other):
+    """``x or other``, elementwise."""
+    return b.xp.logical_or(x, other)
+
+
+@primitive
+def logical_not(b, x):
+    """``not x``, elementwise."""
+    return b.xp.logical_not(x)
+
+
+@primitive
+def isnan(b, x):
+    """Where ``x`` is not a number."""
+    return b.xp.isnan(x)
+
+
+@primitive
+def isinf(b, x):
+    """Where ``x`` is infinite."""
+    return b.xp.isinf(x)
+
+
+@primitive
+def isfinite(b, x):
+    """Where ``x`` is neither infinite nor NaN."""
+    return b.xp.isfinite(x)
+
+
+def allclose(
+    x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether ``|x - other| ≤ atol + rtol·|other|`` everywhere."""
+    close = active.backend.xp.isclose(x.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    return bool(close.all())
+
+
+# PyTorch's names for the same functions.
+sub, mul, div, neg, pow, abs = subtract, multiply, divide, negative, power, absolute
+eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
+atan, atan2, atanh = arctan, arctan2, arctanh

@@ -1,0 +1,333 @@
+"""Indexing: read chosen places, and its mirror image, add into chosen places.
+
+Every read has the same gradient: zeros of the input's shape, with the gradient added in at
+the places that were read. And the gradient of *that* is a read at the same places. So the
+rules here come in pairs, and any order of differentiation follows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+from minigen.ops._arguments import one_dim
+
+__all__ = [
+    "argsort",
+    "embedding",
+    "gather",
+    "index_select",
+    "one_hot",
+    "scatter",
+    "scatter_add",
+    "sort",
+    "topk",
+    "tril",
+    "triu",
+]
+
+# ---------------------------------------------------------------- x[index]
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether ``index`` reads each place at most once (slices, integers, None, Ellipsis)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer))
+        for part in parts
+    )
+
+
+@primitive
+def getitem(b, x, *, index):
+    """``x[index]``: integers, slices, None, Ellipsis, index arrays, masks. NumPy's semantics."""
+    return x[index]
+
+
+@primitive
+def add_at(b, values, *, index, shape):
+    """Zeros of ``shape`` with ``values`` added at ``index``; places named twice add up."""
+    out = b.xp.zeros(shape, dtype=values.dtype)
+    if _is_basic(index):
+        out[index] = values
+    else:
+        b.scatter_add(out, index, values)
+    return out
+
+
+getitem.rules(x=lambda f, g, x_shape, index: f.add_at(g, index=index, shape=x_shape))
+add_at.rules(values=lambda f, g, index: f.getitem(g, index=index))
+
+
+@primitive
+def take(b, x, *, index, dim):
+    """The entries at the places ``index`` (a tuple of integers) along ``dim``."""
+    return b.xp.take(x, b.asarray(np.asarray(index, dtype=np.int64)), axis=dim)
+
+
+@primitive
+def take_back(b, values, *, index, dim, shape):
+    """Zeros of ``shape`` with ``values`` added at the places ``index`` along ``dim``."""
+    out = b.xp.zeros(shape, dtype=values.dtype)
+    places = b.asarray(np.asarray(index, dtype=np.int64))
+    b.scatter_add(out, (slice(None),) * dim + (places,), values)
+    return out
+
+
+take.rules(x=lambda f, g, x_shape, index, dim: f.take_back(g, index=index, dim=dim, shape=x_shape))
+take_back.rules(values=lambda f, g, index, dim: f.take(g, index=index, dim=dim))
+
+# ---------------------------------------------------------------- gather and scatter
+
+
+def _along(b: Any, index: Any, dim: int) -> tuple[Any, ...]:
+    """``index`` along ``dim`` as a full tuple of index arrays, one for each dimension."""
+    grids = []
+    for d, n in enumerate(index.shape):
+        if d == dim:
+            grids.append(index)
+        else:
+            grids.append(b.xp.arange(n).reshape([-1 if i == d else 1 for i in range(index.ndim)]))
+    return tuple(grids)
+
+
+@primitive(name="gather")
+def _gather(b, x, index, *, dim):
+    """``out[i, j, k] = x[i, index[i, j, k], k]`` for dim = 1, and so on."""
+    return x[_along(b, index, dim)]
+
+
+@primitive(name="scatter_add")
+def _scatter_add(b, x, index, source, *, dim):
+    """A copy of ``x`` with ``source`` added at ``index`` along ``dim``."""
+    out = x.copy()
+    part = source[tuple([slice(0, n) for n in index.shape])] if source.ndim else source
+    b.scatter_add(out, _along(b, index, dim), part)
+    return out
+
+
+_gather.rules(x=lambda f, g, index, x_shape, dim: f.gather_back(g, index, dim=dim, shape=x_shape))
+_scatter_add.rules(
+    x=lambda f, g: g,
+    source=lambda f, g, index, source_shape, dim: _cut_back(
+        f, f.gather(g, index, dim=dim), source_shape
+    ),
+)
+
+
+@primitive
+def gather_back(b, values, index, *, dim, shape):
+    """Zeros of ``shape`` with ``values`` added at ``index`` along ``dim``."""
+    out = b.xp.zeros(shape, dtype=values.dtype)
+    b.scatter_add(out, _along(b, index, dim), values)
+    return out
+
+
+gather_back.rules(values=lambda f, g, index, dim: f.gather(g, index, dim=dim))
+
+
+def _cut_back(f: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """A gradient for the part of ``source`` that was read, padded to all of it."""
+    if tuple(g.shape) == tuple(shape):
+        return g
+    return f.pad(g, widths=tuple([(0, n - m) for n, m in zip(shape, g.shape)]), value=0.0)
+
+
+@primitive(name="scatter")
+def _scatter(b, x, index, source, *, dim):
+    """A copy of ``x`` with ``source`` written at ``index`` along ``dim``."""
+    out = x.copy()
+    out[_along(b, index, dim)] = source[tuple([slice(0, n) for n in index.shape])]
+    return out
+
+
+_scatter.rules(
+    x=lambda f, g, index, dim: f.scatter(g, index, f.scatter_zeros(index, g), dim=dim),
+    source=lambda f, g, index, source_shape, dim: _cut_back(
+        f, f.gather(g, index, dim=dim), source_shape
+    ),
+)
+
+
+@primitive
+def scatter_zeros(b, index, like):
+    """Zeros of the shape of ``index`` and the dtype of ``like``."""
+    return b.xp.zeros(index.shape, dtype=like.dtype)
+
+
+def _check_index(name: str, x: Tensor, dim: int, index: Any, source: Any = None) -> int:
+    if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
+        kind = getattr(index, "dtype", type(index).__name__)
+        raise TypeError(f"{name}: index must be an integer tensor, got {kind}")
+    dim = one_dim(dim, x.ndim)
+    fits = index.ndim == x.ndim and all(
+        n <= m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != dim
+    )
+    if not fits:
+        raise ValueError(
+            f"{name}: index {index.shape} does not fit the tensor {x.shape}, dim {dim}"
+        )
+    if source is not None and (
+        source.ndim != index.ndim or any(n > m for n, m in zip(index.shape, source.shape))
+    ):
+        raise ValueError(f"{name}: index {index.shape} does not fit the source {source.shape}")
+    _check_range(name, index, x.shape[dim])
+    return dim
+
+
+def _check_range(name: str, index: Tensor, length: int) -> None:
+    """Out-of-range indices raise on the CPU; on a device the check would cost a transfer."""
+    if active.backend.name != "numpy" or not index.size:
+        return
+    low, high = int(index.data.min()), int(index.data.max())
+    if low < -length or high >= length:
+        raise IndexError(f"{name}: index must lie in [0, {length}), got {low if low < 0 else high}")
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """``out[i][j][k] = x[i][index[i][j][k]][k]`` for dim = 1, and so on for other dims."""
+    return _gather(x, index, dim=_check_index("gather", x, dim, index))
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
+    """A copy of ``x`` with ``src`` written at ``index`` along ``dim``.
+
+    Where an index occurs twice, which value stays is not defined.
+    """
+    source = src if isinstance(src, Tensor) else _filled(index, src, x.dtype)
+    dim = _check_index("scatter", x, dim, index, source)
+    return _scatter(x, index, source, dim=dim)
+
+
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy of ``x`` with ``src`` added at ``index`` along ``dim``; repeated indices add up."""
+    dim = _check_index("scatter_add", x, dim, index, src)
+    return _scatter_add(x, index, src, dim=dim)
+
+
+def _filled(index: Tensor, value: float, dtype: Any) -> Tensor:
+    return Tensor(active.backend.xp.full(index.shape, value, dtype=dtype))
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The entries of ``x`` at the places ``index`` (1-D) along ``dim``."""
+    dim = one_dim(dim, x.ndim)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"index must be a 1-D integer tensor, got {index.dtype} {index.shape}")
+    _check_range("index_select", index, x.shape[dim])
+    return functions.getitem(x, index=(slice(None),) * dim + (index.data,))
+
+
+# ---------------------------------------------------------------- embedding
+
+
+@primitive(name="embedding")
+def _embedding(b, index, weight):
+    """Row ``index`` of ``weight``."""
+    return b.xp.take(weight, index, axis=0)
+
+
+@primitive
+def embedding_back(b, g, index, *, rows):
+    """Each row of the gradient added to the row of the table that was read."""
+    width = g.shape[-1]
+    out = b.xp.zeros((rows, width), dtype=g.dtype)
+    b.scatter_add(out, index.reshape(-1), g.reshape(-1, width))
+    return out
+
+
+_embedding.rules(
+    weight=lambda f, g, index, weight_shape: f.embedding_back(g, index, rows=weight_shape[0])
+)
+embedding_back.rules(g=lambda f, g, index: f.embedding(index, g))
+
+
+def embedding(input: Tensor, weight: Tensor) -> Tensor:
+    """Row ``input[…]`` of the table ``weight``: (…) int and (rows, width) -> (…, width).
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers, no 2-D table, or no such row.
+    """
+    if input.dtype.kind not in "iu":
+        raise TypeError(f"embedding needs an integer tensor as input, got {input.dtype}")
+    if weight.ndim != 2:
+        raise ValueError(f"weight must have shape (rows, width), got {weight.shape}")
+    if active.backend.name == "numpy" and input.size and int(input.data.min()) < 0:
+        raise IndexError(f"embedding: index must be ≥ 0, got {int(input.data.min())}")
+    _check_range("embedding", input, weight.shape[0])
+    return _embedding(input, weight)
+
+
+def one_hot(x: Tensor, num_classes: int) -> Tensor:
+    """(…) int -> (…, num_classes) int64 with a single 1 in each row."""
+    if num_classes <= 0:
+        raise ValueError(f"num_classes must be > 0, got {num_classes}")
+    _check_range("one_hot", x, num_classes)
+    xp = active.backend.xp
+    return Tensor((x.data[..., None] == xp.arange(num_classes)).astype(np.int64))
+
+
+# ---------------------------------------------------------------- order
+
+
+@primitive(name="argsort")
+def _argsort(b, x, *, dim):
+    """The places that put ``x`` in ascending order; equal values keep their order."""
+    return b.xp.argsort(x, axis=dim, kind="stable")
+
+
+def argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    """The indices (int64) that sort ``x`` along ``dim``; stable."""
+    if x.ndim == 0:
+        one_dim(dim, 0)
+        return Tensor(active.backend.xp.zeros((), dtype=np.int64))
+    dim = one_dim(dim, x.ndim)
+    if not descending:
+        return _argsort(x.detach(), dim=dim)
+    # Sorting the mirrored tensor keeps equal values in their order when read backwards.
+    n = x.shape[dim]
+    mirrored = _argsort(functions.flip(x.detach(), dims=(dim,)), dim=dim)
+    return functions.flip((n - 1) - mirrored, dims=(dim,))
+
+
+def sort(x: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """``(values, indices)`` in order along ``dim``; the gradient follows each value home."""
+    indices = argsort(x, dim, descending)
+    if x.ndim == 0:
+        return functions.alias(x), indices
+    return _gather(x, indices, dim=one_dim(dim, x.ndim)), indices
+
+
+def topk(x: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest ``(values, indices)`` along ``dim``, largest first."""
+    dim = one_dim(dim, x.ndim)
+    if not 0 <= k <= x.shape[dim]:
+        raise ValueError(f"k must lie in [0, {x.shape[dim]}], got {k}")
+    indices = argsort(x, dim, descending=True)
+    indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
+    return _gather(x, indices, dim=dim), indices
+
+
+# ---------------------------------------------------------------- triangles
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """``x`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
+    return functions.where(Tensor(_triangle(x, diagonal)), x, 0.0)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """``x`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
+    return functions.where(Tensor(~_triangle(x, diagonal - 1)), x, 0.0)
+
+
+def _triangle(x: Tensor, diagonal: int) -> Any:
+    if x.ndim < 2:
+        raise ValueError(f"a triangle needs at least two dimensions, got shape {x.shape}")
+    xp = active.backend.xp
+    rows, columns = x.shape[-2:]
+    return xp.arange(columns)[None, :] - xp.arange(rows)[:, None] <= diagonal

@@ -1,0 +1,29 @@
+"""Kernels: the inner loops of ops, which a backend may replace by name.
+
+A kernel is a function ``kernel(b, *arrays, **options)`` on raw arrays. The version written
+beside the op uses plain ``b.xp`` calls and runs everywhere. A backend that knows a faster
+way registers it under the same name in ``backend.kernels``; the op does not notice.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+defaults: dict[str, Callable[..., Any]] = {}
+"""Every kernel's plain version, by name."""
+
+
+def kernel(function: F) -> F:
+    """Make ``function(b, …)`` a kernel: calls go to the backend's own version if it has one."""
+    name = function.__name__
+    defaults[name] = function
+
+    @functools.wraps(function)
+    def dispatch(b: Any, *args: Any, **options: Any) -> Any:
+        return b.kernels.get(name, function)(b, *args, **options)
+
+    return dispatch  # type: ignore[return-value]

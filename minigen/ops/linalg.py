@@ -1,0 +1,293 @@
+"""Linear algebra: matrix products and functions of a matrix.
+
+Matrices are the last two dimensions; whatever stands before them is a batch. Names and
+semantics are PyTorch's (``torch.matmul``, ``torch.linalg``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+from minigen.ops._arguments import one_dim
+
+__all__ = [
+    "bmm",
+    "cholesky",
+    "det",
+    "diagonal",
+    "dot",
+    "inv",
+    "linear",
+    "logdet",
+    "matmul",
+    "mm",
+    "outer",
+    "slogdet",
+    "solve",
+    "trace",
+]
+
+# ---------------------------------------------------------------- products
+
+
+@primitive(name="matmul")
+def _matmul(b, x, other):
+    """The matrix product of the last two dimensions, batched over the others."""
+    return b.xp.matmul(x, other)
+
+
+_matmul.rules(
+    x=lambda f, g, other, x_shape: f.sum_to(
+        f.matmul(g, f.permute(other, dims=_swap(other.ndim))), shape=x_shape
+    ),
+    other=lambda f, g, x, other_shape: _right_gradient(f, g, x, other_shape),
+)
+
+
+def _swap(ndim: int) -> tuple[int, ...]:
+    """The permutation that exchanges the last two of ``ndim`` dimensions."""
+    return (*range(ndim - 2), ndim - 1, ndim - 2)
+
+
+def _right_gradient(f: Any, g: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    """``xᵀ g``; a batch times one shared matrix is a single tall product."""
+    if len(shape) == 2 and x.ndim > 2:
+        x = f.reshape(x, shape=(-1, x.shape[-1]))  # (…, n, k) -> (…·n, k)
+        g = f.reshape(g, shape=(-1, g.shape[-1]))
+    return f.sum_to(f.matmul(f.permute(x, dims=_swap(x.ndim)), g), shape=shape)
+
+
+def matmul(x: Tensor, other: Tensor) -> Tensor:
+    """The matrix product, with PyTorch's rules for vectors and batches.
+
+    ``(…, n, k) @ (…, k, m) -> (…, n, m)``; a 1-D operand is a row on the left, a column on
+    the right, and its dimension disappears from the result.
+
+    Raises:
+        ValueError: an operand is 0-d, or the inner lengths differ.
+    """
+    x = x if isinstance(x, Tensor) else Tensor(functions.alias(x).data)
+    other = other if isinstance(other, Tensor) else Tensor(functions.alias(other).data)
+    if x.ndim == 0 or other.ndim == 0:
+        raise ValueError(f"matmul: operands need a dimension, got {x.shape} and {other.shape}")
+    inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
+    if x.shape[-1] != inner:
+        raise ValueError(f"matmul: inner lengths differ: {x.shape} and {other.shape}")
+    left, right = x.ndim == 1, other.ndim == 1
+    if left:
+        x = x.reshape(1, -1)
+    if right:
+        other = other.reshape(-1, 1)
+    out = _matmul(x, other)
+    if left:
+        out = out.squeeze(-2)
+    return out.squeeze(-1) if right else out
+
+
+mm = bmm = matmul
+
+
+def dot(x: Tensor, other: Tensor) -> Tensor:
+    """``Σ xᵢ otherᵢ`` of two vectors."""
+    if x.ndim != 1 or other.ndim != 1:
+        raise ValueError(f"dot needs two vectors, got {x.shape} and {other.shape}")
+    return matmul(x, other)
+
+
+def outer(x: Tensor, other: Tensor) -> Tensor:
+    """``out[i, j] = x[i] · other[j]`` of two vectors."""
+    if x.ndim != 1 or other.ndim != 1:
+        raise ValueError(f"outer needs two vectors, got {x.shape} and {other.shape}")
+    return x.reshape(-1, 1) * other.reshape(1, -1)
+
+
+@primitive(name="linear")
+def _linear(b, x, weight, bias):
+    """``x Wᵀ + b`` on the last dimension."""
+    rows = x.reshape(-1, x.shape[-1]) if x.ndim != 2 else x  # (…, in) -> (N, in)
+    out = b.xp.matmul(rows, weight.T)
+    if bias is not None:
+        out += bias
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _weight_gradient(f: Any, g: Any, x: Any) -> Any:
+    """``gᵀ x``: (…, out), (…, in) -> (out, in)."""
+    rows_g, rows_x = _rows(f, g), _rows(f, x)
+    return f.matmul(f.permute(rows_g, dims=(1, 0)), rows_x)
+
+
+def _rows(f: Any, x: Any) -> Any:
+    return x if x.ndim == 2 else f.reshape(x, shape=(-1, x.shape[-1]))
+
+
+_linear.rules(
+    x=lambda f, g, weight, x_shape: f.reshape(f.matmul(_rows(f, g), weight), shape=x_shape),
+    weight=lambda f, g, x: _weight_gradient(f, g, x),
+    bias=lambda f, g: f.sum_to(g, shape=(g.shape[-1],)),
+)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``y = x Wᵀ + b``: (…, in), (out, in), (out,) -> (…, out).
+
+    Raises:
+        ValueError: the lengths do not fit.
+    """
+    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: input {input.shape} does not fit weight {weight.shape}, "
+            f"which is (out_features, in_features)"
+        )
+    if bias is not None and bias.shape != (weight.shape[0],):
+        raise ValueError(f"linear: bias must have shape ({weight.shape[0]},), got {bias.shape}")
+    return _linear(input, weight, bias)
+
+
+# ---------------------------------------------------------------- functions of a matrix
+
+
+def _check_square(name: str, x: Tensor) -> None:
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"{name} needs square matrices (…, n, n), got shape {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
+
+
+def _transposed(f: Any, x: Any) -> Any:
+    return f.permute(x, dims=_swap(x.ndim))
+
+
+@primitive(name="inv")
+def _inv(b, x):
+    """The inverse matrix."""
+    return b.xp.linalg.inv(x)
+
+
+_inv.rules(
+    # d(A⁻¹) = -A⁻¹ dA A⁻¹, hence ∂L/∂A = -A⁻ᵀ G A⁻ᵀ
+    x=lambda f, g, out: -f.matmul(f.matmul(_transposed(f, out), g), _transposed(f, out))
+)
+
+
+def inv(x: Tensor) -> Tensor:
+    """The inverse of each matrix: (…, n, n) -> (…, n, n)."""
+    _check_square("inv", x)
+    return _inv(x)
+
+
+@primitive
+def logabsdet(b, x):
+    """``ln |det x|`` of each matrix."""
+    return b.xp.linalg.slogdet(x)[1]
+
+
+logabsdet.rules(
+    # d ln|det A| = tr(A⁻¹ dA), hence ∂L/∂A = g · A⁻ᵀ
+    x=lambda f, g, x: f.reshape(g, shape=(*g.shape, 1, 1)) * _transposed(f, f.inv(x))
+)
+
+
+@primitive
+def signdet(b, x):
+    """The sign of the determinant; without a gradient."""
+    return b.xp.linalg.slogdet(x)[0]
+
+
+def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
+    _check_square("slogdet", x)
+    return signdet(x), logabsdet(x)
+
+
+def det(x: Tensor) -> Tensor:
+    """The determinant of each (non-singular) matrix: (…, n, n) -> (…)."""
+    sign, log = slogdet(x)
+    return sign * functions.exp(log)
+
+
+def logdet(x: Tensor) -> Tensor:
+    """``ln det`` of each matrix; NaN where the determinant is negative."""
+    sign, log = slogdet(x)
+    return functions.where(sign > 0, log, float("nan"))
+
+
+@primitive(name="solve")
+def _solve(b, x, other):
+    """``x⁻¹ other``."""
+    return b.xp.linalg.solve(x, other)
+
+
+_solve.rules(
+    # X = A⁻¹B: ∂L/∂B = A⁻ᵀG and ∂L/∂A = -(A⁻ᵀG) Xᵀ
+    x=lambda f, g, x, out, x_shape: f.sum_to(
+        -f.matmul(f.solve(_transposed(f, x), g), _transposed(f, out)), shape=x_shape
+    ),
+    other=lambda f, g, x, other_shape: f.sum_to(f.solve(_transposed(f, x), g), shape=other_shape),
+)
+
+
+def solve(x: Tensor, other: Tensor) -> Tensor:
+    """The solution of ``x · out = other``: (…, n, n) and (…, n, k), or (n,) for one vector."""
+    _check_square("solve", x)
+    if other.ndim == 1:
+        return solve(x, other.reshape(-1, 1)).squeeze(-1)
+    if other.ndim < 2 or other.shape[-2] != x.shape[-1]:
+        raise ValueError(f"solve: {x.shape} does not fit the right-hand side {other.shape}")
+    return _solve(x, other)
+
+
+@primitive(name="cholesky")
+def _cholesky(b, x):
+    """The lower triangular L with L Lᵀ = x."""
+    return b.xp.linalg.cholesky(x)
+
+
+def _cholesky_rule(f: Any, g: Any, out: Any) -> Any:
+    """∂L/∂A = ½ L⁻ᵀ (Φ(LᵀG) + Φ(LᵀG)ᵀ) L⁻¹, Φ = lower triangle, diagonal halved.
+
+    Murray 2016, "Differentiation of the Cholesky decomposition", section 3.
+    """
+    inverse = f.inv(out)
+    phi = f.halved_tril(f.matmul(_transposed(f, out), g))
+    middle = f.matmul(_transposed(f, inverse), f.matmul(phi + _transposed(f, phi), inverse))
+    return 0.5 * middle
+
+
+_cholesky.rules(x=_cholesky_rule)
+
+
+@primitive
+def halved_tril(b, x):
+    """The lower triangle with its diagonal halved."""
+    n = x.shape[-1]
+    halves = b.xp.tril(b.xp.ones((n, n), dtype=x.dtype)) - 0.5 * b.xp.eye(n, dtype=x.dtype)
+    return x * halves
+
+
+halved_tril.rules(x=lambda f, g: f.halved_tril(g))
+
+
+def cholesky(x: Tensor) -> Tensor:
+    """The lower triangular L with ``L Lᵀ = x`` for symmetric positive definite matrices."""
+    _check_square("cholesky", x)
+    return _cholesky(x)
+
+
+def diagonal(x: Tensor, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
+    first, second = one_dim(dim1, x.ndim, "dim1"), one_dim(dim2, x.ndim, "dim2")
+    if first == second:
+        raise ValueError(f"dim1 and dim2 must differ, got {dim1} and {dim2}")
+    order = [d for d in range(x.ndim) if d not in (first, second)] + [first, second]
+    moved = functions.permute(x, dims=tuple(order))
+    places = active.backend.xp.arange(min(moved.shape[-2:]))
+    return functions.getitem(moved, index=(Ellipsis, places, places))
+
+
+def trace(x: Tensor) -> Tensor:
+    """The sum of the diagonal of the last two dimensions."""
+    return diagonal(x).sum(-1)

@@ -1,0 +1,279 @@
+"""Losses: how far predictions are from targets. Names and arguments are PyTorch's.
+
+``reduction`` says what becomes of the loss of the single elements: ``mean``, ``sum`` or
+``none``. Beware the mean in a bound: the evidence lower bound of a picture is a *sum* over
+its pixels, and a mean makes its KL term vanish.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigen.autograd.primitive import functions, fused, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.ops.activation import softplus
+from minigen.ops.reduction import log_softmax, mean
+from minigen.ops.reduction import sum as sum_over
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
+
+
+def _reduce(loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return sum_over(loss)
+    if reduction == "none":
+        return loss
+    raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        raise ValueError(f"{name}: input {input.shape} and target {target.shape} must agree")
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """``(input - target)²``."""
+    _same_shape("mse_loss", input, target)
+    return _reduce(functions.square(input - target), reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """``|input - target|``."""
+    _same_shape("l1_loss", input, target)
+    return _reduce(functions.absolute(input - target), reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """With d = |input - target|: ``d²/2β`` if d < β, else ``d - β/2``."""
+    _same_shape("smooth_l1_loss", input, target)
+    if beta < 0:
+        raise ValueError(f"beta must be ≥ 0, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    d = functions.absolute(input - target)
+    quadratic = functions.square(d) * (0.5 / beta)
+    return _reduce(functions.where(d < beta, quadratic, d - 0.5 * beta), reduction)
+
+
+# ---------------------------------------------------------------- binary
+
+
+@primitive(broadcasts=True, name="bce_with_logits")
+def _bce_with_logits(b, x, target):
+    """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
+    xp = b.xp
+    out = xp.absolute(x)
+    xp.negative(out, out=out)
+    xp.exp(out, out=out)
+    xp.log1p(out, out=out)
+    out += xp.maximum(x, 0)
+    out -= x * target
+    return out
+
+
+_bce_with_logits.rules(
+    x=lambda f, g, x, target: g * (f.sigmoid(x) - target),
+    target=lambda f, g, x: -g * x,
+)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """``-t·ln σ(x) - (1-t)·ln(1 - σ(x))`` in nats, from the logit x, without overflow.
+
+    Args:
+        input: logits, any shape.
+        target: probabilities in [0, 1], same shape. Pixels scaled to [-0.5, 0.5] are none.
+        weight: a factor for each element.
+        reduction: ``mean``, ``sum`` or ``none``.
+        pos_weight: a factor for the first term.
+    """
+    _same_shape("binary_cross_entropy_with_logits", input, target)
+    if pos_weight is None:
+        loss = _bce_with_logits(input, target)
+    else:
+        loss = pos_weight * target * softplus(-input) + (1 - target) * softplus(input)
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """``-t·ln p - (1-t)·ln(1-p)`` from the probability p; logarithms are cut at -100."""
+    _same_shape("binary_cross_entropy", input, target)
+    loss = -(target * _cut_log(input) + (1 - target) * _cut_log(1 - input))
+    return _reduce(loss, reduction)
+
+
+def _cut_log(p: Tensor) -> Tensor:
+    floor = math.exp(-100) if p.dtype.itemsize > 4 else 1e-38
+    positive = p > floor
+    return functions.where(positive, functions.log(functions.where(positive, p, 1.0)), -100.0)
+
+
+# ---------------------------------------------------------------- classes
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """``-log_probability[target]``: (N, C, …) and (N, …) int -> scalar or (N, …).
+
+    Rows whose target is ``ignore_index`` count nothing; the mean is over the others, weighted.
+    """
+    if input.ndim == 1:
+        input, target = input.reshape(1, -1), target.reshape(1)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"nll_loss: target must hold class indices, got {target.dtype}")
+    if input.ndim < 2 or target.shape != (input.shape[0], *input.shape[2:]):
+        raise ValueError(
+            f"nll_loss: input {input.shape} (N, C, …) does not fit target {target.shape}"
+        )
+    used = target != ignore_index
+    safe = functions.where(used, target, 0)
+    from minigen.ops.indexing import gather
+
+    picked = gather(input, 1, safe.unsqueeze(1)).squeeze(1)  # (N, C, …) -> (N, …)
+    factor = functions.cast(used, dtype=input.dtype)
+    if weight is not None:
+        factor = factor * functions.getitem(weight, index=safe.data)
+    loss = -picked * factor
+    if reduction == "mean":
+        return sum_over(loss) / sum_over(factor)
+    return _reduce(loss, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``-ln softmax(input)[target]`` in nats.
+
+    Args:
+        input: logits (N, C, …), or (C,) for one row.
+        target: class indices (N, …), or probabilities of the shape of ``input``.
+        weight: (C,) a factor for each class.
+        ignore_index: rows with this target count nothing.
+        reduction: ``mean`` (over the rows that count, weighted), ``sum`` or ``none``.
+        label_smoothing: this share of the target goes to all classes evenly.
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+    dim = 0 if input.ndim == 1 else 1
+    if target.dtype.kind == "f":
+        return _cross_entropy_of_probabilities(
+            input, target, weight, reduction, label_smoothing, dim
+        )
+    if (
+        weight is None
+        and not label_smoothing
+        and input.ndim == 2
+        and target.shape == input.shape[:1]
+        and reduction == "mean"
+        and input.size
+    ):
+        return _mean_cross_entropy(input, target, ignore_index=ignore_index)
+    log_p = log_softmax(input, dim)
+    loss = nll_loss(log_p, target, weight, ignore_index, reduction)
+    if not label_smoothing:
+        return loss
+    even = _smooth_term(log_p, target, weight, ignore_index, reduction, dim)
+    return (1 - label_smoothing) * loss + label_smoothing * even
+
+
+def _smooth_term(
+    log_p: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, dim: int
+) -> Tensor:
+    """The cross-entropy with the even distribution, on the rows that count."""
+    classes = log_p.shape[dim]
+    used = functions.cast(target != ignore_index, dtype=log_p.dtype)
+    if weight is not None:
+        shape = [1] * log_p.ndim
+        shape[dim] = classes
+        log_p = log_p * weight.reshape(shape)
+    even = -sum_over(log_p, dim) * used * (1 / classes)
+    if reduction != "mean":
+        return _reduce(even, reduction)
+    if weight is not None:
+        safe = functions.where(target != ignore_index, target, 0)
+        used = used * functions.getitem(weight, index=safe.data)
+    return sum_over(even) / sum_over(used)
+
+
+def _cross_entropy_of_probabilities(
+    input: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float, dim: int
+) -> Tensor:
+    _same_shape("cross_entropy", input, target)
+    classes = input.shape[dim]
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / classes
+    terms = log_softmax(input, dim) * target
+    if weight is not None:
+        shape = [1] * input.ndim
+        shape[dim] = classes
+        terms = terms * weight.reshape(shape)
+    loss = -sum_over(terms, dim)
+    if reduction == "mean":
+        return sum_over(loss) * (1 / max(input.size // max(classes, 1), 1))
+    return _reduce(loss, reduction)
+
+
+# ---------------------------------------------------------------- the fused kernel
+
+
+def _mean_cross_entropy_reference(x: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    """The definition: the mean of -ln softmax at the target, over rows that count."""
+    return nll_loss(log_softmax(x, 1), target, None, ignore_index)
+
+
+@fused(reference=_mean_cross_entropy_reference, name="mean_cross_entropy")
+def _mean_cross_entropy(b, x, target, *, ignore_index):
+    """One pass for softmax, logarithm, choice and mean; keeps the softmax for backward."""
+    xp = b.xp
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"target must hold class indices, got {target.dtype}")
+    used = target != ignore_index
+    safe = xp.where(used, target, 0)
+    p = x - x.max(axis=1, keepdims=True)  # (N, C)
+    rows = xp.arange(x.shape[0])
+    chosen = p[rows, safe]
+    xp.exp(p, out=p)
+    total = p.sum(axis=1)
+    p /= total[:, None]
+    counted = used.astype(x.dtype)
+    share = counted / counted.sum()  # (N,) each row's weight in the mean
+    loss = ((xp.log(total) - chosen) * share).sum()
+    return loss, (p, safe, share)
+
+
+@_mean_cross_entropy.backward
+def _(b, g, inputs, out, saved, needs, *, ignore_index):
+    """∂/∂x = (softmax - onehot) · share of the row in the mean."""
+    p, safe, share = saved
+    grad = p * (share * g)[:, None]
+    grad[b.xp.arange(p.shape[0]), safe] -= share * g
+    return grad, None

@@ -1,0 +1,85 @@
+"""The named methods of a tensor: ``x.sum(dim=1)`` is ``mg.sum(x, dim=1)``.
+
+One table instead of a hundred definitions. Every method is the op of the same name with the
+tensor as its first argument.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.primitive import Primitive, functions
+from minigen.autograd.tensor import Tensor
+from minigen.ops import activation, elementwise, indexing, linalg, reduction, shape
+
+_METHODS = {
+    elementwise: "add sub mul div pow neg abs exp log log1p expm1 sqrt rsqrt square reciprocal sin "
+    "cos tan floor ceil round sign clamp maximum minimum clone isnan isinf isfinite "
+    "allclose eq ne lt le gt ge",
+    activation: "relu tanh sigmoid softplus erf",
+    reduction: "sum mean var std norm amax amin max min argmax argmin prod cumsum any all "
+    "logsumexp softmax log_softmax",
+    shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to expand "
+    "split chunk unbind repeat repeat_interleave flip roll",
+    indexing: "gather scatter scatter_add index_select argsort sort topk tril triu",
+    linalg: "matmul dot outer inv det slogdet trace diagonal",
+}
+
+
+def _attach(name: str, function: Any) -> None:
+    if isinstance(function, Primitive):  # an object, not a function: it would not bind to self
+
+        def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+            return function(self, *args, **kwargs)
+
+        method.__name__, method.__doc__ = name, function.__doc__
+        setattr(Tensor, name, method)
+    else:
+        setattr(Tensor, name, function)
+
+
+for _module, _names in _METHODS.items():
+    for _name in _names.split():
+        _attach(_name, getattr(_module, _name))
+_attach("view", shape.reshape)
+
+
+def to(self: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype; itself if it has it already."""
+    return self if self.dtype == np.dtype(dtype) else functions.cast(self, dtype=np.dtype(dtype))
+
+
+def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The tensor where ``condition`` holds, else ``other``."""
+    return functions.where(condition, self, other)
+
+
+def contiguous(self: Tensor) -> Tensor:
+    """Itself if its memory is in reading order, else a copy that is."""
+    return self if self.data.flags.c_contiguous else functions.clone(self)
+
+
+def _transposed(self: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    if self.ndim < 2:
+        raise ValueError(f".mT needs at least two dimensions, got shape {self.shape}")
+    return shape.transpose(self, -2, -1)
+
+
+def _reversed(self: Tensor) -> Tensor:
+    """The dimensions in reverse order."""
+    return shape.permute(self, *reversed(range(self.ndim)))
+
+
+_attach("to", to)
+_attach("astype", to)
+_attach("where", where)
+_attach("contiguous", contiguous)
+_attach("float", lambda self: to(self, np.float32))
+_attach("double", lambda self: to(self, np.float64))
+_attach("long", lambda self: to(self, np.int64))
+_attach("bool", lambda self: to(self, np.bool_))
+Tensor.mT = property(_transposed)  # type: ignore[attr-defined]
+Tensor.T = property(_reversed)  # type: ignore[attr-defined]
