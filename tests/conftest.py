@@ -1,0 +1,22 @@
+"""Fixtures for all tests: the backend that a test runs on.
+
+A test (or a whole module, by ``pytestmark = pytest.mark.usefixtures("backend")``) that takes
+the fixture ``backend`` runs once on each of ``numpy`` and ``strict``, and with ``-m gpu`` on
+``cupy``. Inside, the backend is active; afterwards the one from before is active again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import minigen as mg
+from minigen.backends import Backend
+
+
+@pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each backend in turn, active while the test runs."""
+    with mg.use(request.param) as chosen:
+        yield chosen
