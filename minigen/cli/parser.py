@@ -74,9 +74,9 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> NoReturn:
-        from minigen.version import version
+        from minigen import __version__
 
-        print(f"minigen {version()}")
+        print(f"minigen {__version__}")
         parser.exit()
 
 

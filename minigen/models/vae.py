@@ -43,7 +43,7 @@ from itertools import pairwise
 
 import minigen as mg
 from minigen import nn
-from minigen.autograd import Tensor
+from minigen.autograd.tensor import Tensor
 
 __all__ = ["VAE", "gaussian_kl", "gaussian_log_density"]
 

@@ -103,15 +103,18 @@ def save_scatter(
     axes.set_aspect("equal", adjustable="datalim")
     size = 5 if len(points) > 1500 else 16
     if labels is None:
-        axes.scatter(*points.T, s=size, color=COLOURS[0], alpha=0.6, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=size, color=COLOURS[0], alpha=0.6, linewidths=0)
     else:
         from matplotlib import colormaps
 
         palette = colormaps["tab10"]
         for label in np.unique(labels):
             chosen = points[labels == label]
-            axes.scatter(*chosen.T, s=size, color=palette(int(label) % 10), alpha=0.7, linewidths=0,
-                         label=str(label))  # fmt: skip
+            colour = palette(int(label) % 10)
+            axes.scatter(
+                chosen[:, 0], chosen[:, 1], s=size, color=colour, alpha=0.7, linewidths=0,
+                label=str(label),
+            )  # fmt: skip
         axes.legend(
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),

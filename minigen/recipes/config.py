@@ -112,8 +112,11 @@ class Config:
         for name in values:
             if name not in cls.names():
                 raise UserError(f"config: {name!r} is no option of this model")
-        pairs = values.items()
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in pairs})
+        restored: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**restored)
 
     @classmethod
     def describe(cls) -> list[tuple[str, str, str, str]]:

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from minigen import __version__
 from minigen.backends import active
 from minigen.errors import UserError
 from minigen.files import make_folder, read_json, write_json
 from minigen.recipes import find
 from minigen.recipes.base import Oracle, Recipe
 from minigen.training import Loop, MetricsLog, Observer, Rhythm, StopRequest, checkpoint
-from minigen.version import version
 
 __all__ = ["Run", "read_settings"]
 
@@ -91,7 +91,7 @@ class Run:
         _must_be_free(folder)
         train = kind.load_data(data, "train", data_dir)
         settings = {
-            "minigen": version(),
+            "minigen": __version__,
             "model": model,
             "data": data,
             "data_dir": data_dir,

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
 from minigen.errors import UserError
 from minigen.files import write_bytes, write_json
 
@@ -115,13 +117,13 @@ def join(arrays: Mapping[str, np.ndarray], rest: dict[str, Any]) -> dict[str, An
 
 
 def _as_host_array(value: Any) -> np.ndarray | None:
-    """A C-ordered NumPy array of an array, Tensor or device array; None for a JSON value."""
+    """A C-ordered NumPy array of a host or device array or a Tensor; None for a JSON value."""
     if isinstance(value, np.ndarray | np.generic):
         return np.ascontiguousarray(value).reshape(np.shape(value))
-    if hasattr(value, "numpy"):  # a minigen Tensor, or a PyTorch one
+    if isinstance(value, Tensor):
         return _as_host_array(value.numpy())
-    if hasattr(value, "get") and hasattr(value, "dtype"):  # a CuPy array
-        return _as_host_array(value.get())
+    if isinstance(value, active.backend.array_type):
+        return _as_host_array(active.backend.to_host(value))
     return None
 
 
