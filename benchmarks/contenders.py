@@ -1,0 +1,92 @@
+"""Who takes part: one entry each. A new contender (Numba, captured, JAX …) is one more entry.
+
+A contender names the method of the workload that builds its step (``side``), the library it needs
+and the settings among which its best is looked for before the measurement begins, so that a peer
+is never shown at less than its best. A contender without settings for a workload sits it out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from benchmarks.workload import Workload
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of running workloads.
+
+    ``is_peer``: whether minigen is compared against it. ``by_default``: whether it runs when no
+    contenders are named on the command line. ``environment``: variables set for its process.
+    """
+
+    name: str
+    side: str
+    library: str
+    settings: Callable[[Workload], list[dict[str, Any]]]
+    is_peer: bool = True
+    by_default: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, in one line; None if it can."""
+        if importlib.util.find_spec(self.library) is None:
+            return f"{self.library} is not installed (pip install 'minigen[bench]')"
+        return None
+
+
+def torch_settings(workload: Workload) -> list[dict[str, Any]]:
+    """Threads, Adam's implementation and memory format, each where it makes a difference."""
+    adams = ["fused", "foreach", "for-loop"] if workload.trains else [None]
+    layouts = [False, True] if workload.has_images else [False]
+    return [
+        {"threads": threads, "adam": adam, "channels_last": channels_last}
+        for channels_last, threads, adam in product(layouts, [2, 1], adams)
+    ]
+
+
+def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
+    """Compiled training steps: fused Adam and both memory formats."""
+    if not workload.trains:
+        return []
+    layouts = [False, True] if workload.has_images else [False]
+    return [
+        {"threads": 2, "adam": "fused", "channels_last": layout, "compile": True}
+        for layout in layouts
+    ]
+
+
+# glibc gives large arrays back to the system when they are freed, and every step then faults its
+# pages in again. These variables make it keep them; PyTorch's tuning guide gets the same effect
+# from other allocators. Not PyTorch's default, so not the peer by default either.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+
+def no_settings(workload: Workload) -> list[dict[str, Any]]:
+    """Nothing to choose."""
+    del workload
+    return [{}]
+
+
+CONTENDERS: dict[str, Contender] = {
+    contender.name: contender
+    for contender in [
+        Contender("minigen", "minigen", "minigen", no_settings, is_peer=False),
+        Contender("torch", "torch", "torch", torch_settings),
+        Contender(
+            "torch-kept-memory",
+            "torch",
+            "torch",
+            torch_settings,
+            by_default=False,
+            environment=KEEP_MEMORY,
+        ),
+        Contender("torch-compile", "torch", "torch", torch_compile_settings, by_default=False),
+    ]
+}
+
+FLOOR = Contender("floor", "floor", "numpy", no_settings, is_peer=False)

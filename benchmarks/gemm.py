@@ -1,0 +1,89 @@
+"""The floor: a training step cannot be faster than the matrix products in it.
+
+A layer that maps `rows` vectors of `inputs` numbers to `outputs` numbers costs three products in a
+training step (X the input, W the weight, G the gradient that comes back):
+
+    forward            Y  = X Wᵀ     (rows, inputs) x (inputs, outputs)
+    input gradient     dX = G W      (rows, outputs) x (outputs, inputs)
+    weight gradient    dW = Gᵀ X     (outputs, rows) x (rows, inputs), or dWᵀ = Xᵀ G
+
+Of the last two BLAS is faster with the wider matrix on the left. An outer product (one output
+channel) is left out: a broadcast does it faster than any matrix product. The floor runs the rest
+with ``np.matmul(out=)`` into buffers allocated beforehand, transposed operands as views, as a
+framework would pass them to BLAS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Gemm(NamedTuple):
+    """One product ``(m, k) x (k, n)``; a transposed operand is stored the other way round."""
+
+    m: int
+    k: int
+    n: int
+    left_transposed: bool = False
+    right_transposed: bool = False
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: one multiplication and one addition for each (m, k, n)."""
+        return 2 * self.m * self.k * self.n
+
+
+def layer_gemms(rows: int, inputs: int, outputs: int, input_gradient: bool = True) -> list[Gemm]:
+    """Products of one dense layer in a training step.
+
+    ``input_gradient=False`` is the first layer of a network, whose input needs no gradient.
+    A convolution is the dense layer with ``rows = N*H*W`` and ``inputs = C * taps``; a transposed
+    convolution the one with ``rows = N*H*W`` of its *input* and ``outputs = O * taps``.
+    """
+    products = [
+        Gemm(rows, inputs, outputs, right_transposed=True),
+        Gemm(max(inputs, outputs), rows, min(inputs, outputs), left_transposed=True),
+    ]
+    if input_gradient and outputs > 1:
+        products.append(Gemm(rows, outputs, inputs))
+    return products
+
+
+def total_flops(products: list[Gemm]) -> int:
+    """Floating-point operations of all products together."""
+    return sum(product.flops for product in products)
+
+
+def gemm_step(products: list[Gemm], seed: int = 0) -> Callable[[], None]:
+    """A function that runs every product once, in float32, into buffers allocated here.
+
+    Operands of equal shape share one buffer: a floor is to be low, and a cache that is warm helps.
+    """
+    generator = np.random.default_rng(seed)
+    buffers: dict[tuple[str, int, int], np.ndarray] = {}
+
+    def buffer(role: str, rows: int, columns: int, transposed: bool = False) -> np.ndarray:
+        if transposed:
+            return buffer(role, columns, rows).T
+        if (role, rows, columns) not in buffers:
+            values = generator.standard_normal((rows, columns), dtype=np.float32)
+            buffers[role, rows, columns] = values
+        return buffers[role, rows, columns]
+
+    triples = [
+        (
+            buffer("operand", product.m, product.k, product.left_transposed),
+            buffer("operand", product.k, product.n, product.right_transposed),
+            buffer("result", product.m, product.n),
+        )
+        for product in products
+    ]
+
+    def run() -> None:
+        for left, right, result in triples:
+            np.matmul(left, right, out=result)
+
+    return run

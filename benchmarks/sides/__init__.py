@@ -1,0 +1,1 @@
+"""What a framework's sides share: identical weights, and its training step."""

@@ -1,0 +1,129 @@
+"""The process in which one contender runs: it builds steps and takes its turns on command.
+
+Two libraries with thread pools of their own disturb each other in one process (idle threads spin
+for a while, waiting for work): a dense training step of PyTorch took 1.7 times as long when NumPy
+products ran between the steps of the same process. So each contender has a process, and the
+harness lets one of them work at a time.
+
+The protocol is one JSON object a line: a command on standard input, its answer on standard output
+(whatever the libraries print goes to standard error).
+
+    {"do": "build", "key": K, "workload": "vae:batch=8", "contender": "torch", "setting": {…}}
+    {"do": "warm_up", "key": K, "seconds": 0.5}          -> {"seconds": time of a step}
+    {"do": "turn", "key": K, "steps": 20, "discard": 2}  -> {"times": […], "value": last loss}
+    {"do": "drop", "key": K}
+    {"do": "memory"}                                     -> {"peak_mib": …, "imported_mib": …}
+    {"do": "quit"}
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import math
+import os
+import sys
+import time
+from typing import IO, Any
+
+from benchmarks.contenders import CONTENDERS, FLOOR
+from benchmarks.memory import forget_peak, peak_mib
+from benchmarks.workload import Step
+from benchmarks.workloads import workload_from
+
+
+class Worker:
+    """Holds the steps that were built, by key, and answers commands."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self.imported_mib: float | None = None
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command."""
+        action = getattr(self, f"do_{command.pop('do')}")
+        result: dict[str, Any] = action(**command)
+        return result
+
+    def do_build(
+        self, key: str, workload: str, contender: str, setting: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Build a step; memory is counted from here on, with the library already imported."""
+        entry = FLOOR if contender == FLOOR.name else CONTENDERS[contender]
+        library = importlib.import_module(entry.library)
+        forget_peak()
+        if self.imported_mib is None:
+            self.imported_mib = peak_mib()
+        self.steps[key] = getattr(workload_from(workload), entry.side)(setting)
+        return {"version": getattr(library, "__version__", "")}
+
+    def do_drop(self, key: str) -> dict[str, Any]:
+        """Forget a step and free what it held."""
+        del self.steps[key]
+        gc.collect()
+        return {}
+
+    def do_warm_up(self, key: str, seconds: float) -> dict[str, Any]:
+        """At least three steps and at least so many seconds; answers with the last step's time."""
+        started, taken, count = time.perf_counter(), 0.0, 0
+        while count < 3 or time.perf_counter() - started < seconds:
+            taken, _ = timed(self.steps[key])
+            count += 1
+        return {"seconds": taken}
+
+    def do_turn(self, key: str, steps: int, discard: int) -> dict[str, Any]:
+        """Time each step of a turn; the first ``discard`` ones only wake caches and threads."""
+        times, value = [], None
+        for _ in range(discard + steps):
+            taken, value = timed(self.steps[key])
+            times.append(taken)
+        return {"times": times[discard:], "value": checked_value(value)}
+
+    def do_memory(self) -> dict[str, Any]:
+        """Peak resident memory of this process, and what the import alone had needed."""
+        return {"peak_mib": peak_mib(), "imported_mib": self.imported_mib}
+
+
+def timed(step: Step) -> tuple[float, Any]:
+    """Seconds that one run took, and what it returned."""
+    if step.prepare is None:
+        started = time.perf_counter()
+        value = step.run()
+        return time.perf_counter() - started, value
+    prepared = step.prepare()
+    started = time.perf_counter()
+    value = step.run(prepared)
+    return time.perf_counter() - started, value
+
+
+def checked_value(value: Any) -> float | None:
+    """The loss as a number; a step that computes NaN is no measurement."""
+    if value is None:
+        return None
+    number = float(value.item())
+    if not math.isfinite(number):
+        raise ValueError(f"loss must stay finite, got {number}")
+    return number
+
+
+def serve(commands: IO[str], answers: IO[str]) -> None:
+    """Answer commands until ``quit`` or the end of the input."""
+    worker = Worker()
+    for line in commands:
+        command = json.loads(line)
+        if command["do"] == "quit":
+            return
+        try:
+            answer = worker.answer(command)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # The real standard output is for answers; anything printed meanwhile goes to standard error.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(sys.stdin, answers)
