@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"{current.steps} steps, in {current.folder}",
         file=sys.stderr,
     )
-    with StopRequest() as stop:
-        summary = current.train(ProgressBar(), stop)
+    stop = StopRequest()
+    summary = current.train(ProgressBar(), stop)
     if summary is None:
         assert stop.signal is not None
         print(
@@ -97,4 +97,4 @@ def _resumed(arguments: argparse.Namespace) -> Any:
             f"{arguments.resume} is a run of {settings['model']}, not {arguments.model}"
         )
     choose_backend(arguments.backend or settings["backend"])
-    return Run.open(arguments.resume, data_dir=arguments.data_dir, steps=arguments.steps)
+    return Run.resume(arguments.resume, data_dir=arguments.data_dir, steps=arguments.steps)

@@ -55,17 +55,19 @@ def save_curves(
 
 def _draw_metric(axes: Axes, records: Records, name: str, large: bool) -> None:
     style_axes(axes)
-    axes.set_title(name, fontsize=10, color=INK, loc="left")
     colours = {"train": COLOURS[5], "val": COLOURS[0]}
     ends: list[float] = []
+    last = ""
     for split, colour in colours.items():
         points = [(r["step"], r[name]) for r in records if r["split"] == split and name in r]
         if not points:
             continue
         steps, values = np.array(points, dtype=np.float64).T
         marker = "o" if split == "val" and len(points) <= 60 else None
-        axes.plot(steps, values, color=colour, linewidth=1.6, marker=marker, markersize=3.5,
-                  label=f"{split}: {values[-1]:.2f}")  # fmt: skip
+        last = f"{split}: {values[-1]:.2f}"
+        axes.plot(
+            steps, values, color=colour, linewidth=1.6, marker=marker, markersize=3.5, label=last
+        )
         # The first steps of a run are far above all that follows: they may leave the picture.
         ends.extend((values.min(), values[len(values) // 20 :].max()))
     for index, oracle in enumerate(_oracles(records, name)):
@@ -80,10 +82,14 @@ def _draw_metric(axes: Axes, records: Records, name: str, large: bool) -> None:
     if ends and max(ends) > min(ends):
         spread = max(ends) - min(ends)
         axes.set_ylim(min(ends) - 0.06 * spread, max(ends) + 0.1 * spread)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=2, borderaxespad=0.2,
-        fontsize=9 if large else 8, frameon=False, labelcolor=INK, handlelength=1.4,
-    )  # fmt: skip
+    axes.set_title(name, fontsize=10 if large else 9, color=INK, loc="left")
+    if large:
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=2, borderaxespad=0.2,
+            fontsize=9, frameon=False, labelcolor=INK, handlelength=1.4,
+        )  # fmt: skip
+    elif last:
+        axes.set_title(last, fontsize=8, color=COLOURS[0], loc="right")
 
 
 def _oracles(records: Records, name: str) -> list[Mapping[str, Any]]:

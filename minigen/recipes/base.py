@@ -23,6 +23,7 @@ or a pool of old images need no other pattern: `build` makes them, `saved` names
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,8 @@ class Oracle:
         return None
 
 
-class Recipe:
-    """The base of all recipes. A subclass overrides the methods that raise nothing here by default.
+class Recipe(ABC):
+    """The base of all recipes. What is abstract must be written; the rest has a sensible default.
 
     Args:
         config: the hyper-parameters.
@@ -125,19 +126,19 @@ class Recipe:
         """
         return {}
 
+    @abstractmethod
     def build(self) -> None:
         """Make networks and optimizers; the names in `saved` become attributes of self."""
-        raise TypeError(f"{type(self).__name__} must define build()")
 
     # What the loop calls -------------------------------------------------------------------------
 
+    @abstractmethod
     def batches(self, train: Any) -> Batches:
         """An endless iterator over batches of `train` with `state` and `load_state`."""
-        raise TypeError(f"{type(self).__name__} must define batches()")
 
+    @abstractmethod
     def step(self, batch: Any) -> Mapping[str, Any]:
         """One update; returns named numbers (floats or 0-d Tensors), units in the names."""
-        raise TypeError(f"{type(self).__name__} must define step()")
 
     def state(self) -> dict[str, Any]:
         """All that later steps depend on: every member in `saved`, and the random state."""
@@ -166,12 +167,12 @@ class Recipe:
                     f"the model was built for data with {name} {expected}, got {found.get(name)}"
                 )
 
+    @abstractmethod
     def evaluate(self, data: Any, thorough: bool) -> dict[str, float]:
         """Metrics on a whole split; `thorough` adds what is too slow to compute during training.
 
         Draws from its own generator, so that looking does not change what is looked at.
         """
-        raise TypeError(f"{type(self).__name__} must define evaluate()")
 
     def oracles(self, data: Any, train: Any = None) -> list[Oracle]:
         """The known numbers that the metrics on `data` are read against.
@@ -181,8 +182,12 @@ class Recipe:
         return []
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """`n` new samples on the host; images as (n, C, H, W) in [0, 1]."""
-        raise TypeError(f"{type(self).__name__} must define sample()")
+        """`n` new samples on the host; images as (n, C, H, W) in [0, 1].
+
+        Raises:
+            UserError: for a model that cannot make things up on its own: it leaves this as it is.
+        """
+        raise UserError(f"{self.name} cannot be sampled")
 
     def write_samples(self, path: Path, n: int, seed: int) -> None:
         """Draw `n` samples and write them where `path` says; its ending says how.
@@ -201,7 +206,13 @@ class Recipe:
             write_bytes(path, _npy(samples))
 
     def figures(self, folder: Path, data: Any, records: Sequence[Mapping[str, Any]]) -> None:
-        """Draw the run's pictures into `folder`; `records` are the lines of its log."""
+        """Draw the run's pictures into `folder`; `records` are the lines of its log.
+
+        Here: the headline's learning curve. Models add to it or draw their own.
+        """
+        from minigen.plots import save_curves
+
+        save_curves(folder / "loss.png", records, [self.headline], self.name)
 
 
 def _state_of(member: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Run:
         self.settings = settings
         self.recipe = recipe
         self.log = MetricsLog(folder / "metrics.jsonl")
+        self.steps_done = 0
         self._splits: dict[tuple[str, str], Any] = {}
 
     # Making and finding --------------------------------------------------------------------------
@@ -108,46 +110,62 @@ class Run:
         return run
 
     @classmethod
-    def open(
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """A run on the disk, its model as the last checkpoint left it: to measure and to sample.
+
+        Raises:
+            UserError: one line for a folder that is no run, one without a checkpoint, a damaged
+                file, or the checkpoint of another model.
+        """
+        run = cls._rebuilt(Path(folder), read_settings(folder))
+        state = run._state()
+        run._load(run.recipe.load_state, state["recipe"])
+        run.steps_done = int(state["loop"]["step"])
+        return run
+
+    @classmethod
+    def resume(
         cls,
         folder: str | os.PathLike[str],
         *,
         data_dir: str | None = None,
         steps: int | None = None,
     ) -> Run:
-        """A run on the disk, its model as the last checkpoint left it.
+        """A run on the disk, to be trained on: `Run.resume(folder).train()`.
 
         Args:
             folder: the run's folder.
             data_dir: where data files are now; where they were at the start when None.
             steps: train until this step instead. A learning-rate schedule then follows the new
-                length, so the result is that of a longer run only from here on.
+                length from here on.
 
         Raises:
-            UserError: one line for a folder that is no run, a damaged file, or a checkpoint of
-                another model.
+            UserError: as `open`; but a run that was stopped before its first checkpoint is fine.
         """
-        folder = Path(folder)
         settings = read_settings(folder)
-        kind = find(settings["model"])
         if steps is not None:
             settings["options"] = {**settings["options"], "steps": steps}
         if data_dir is not None:
             settings["data_dir"] = data_dir
-        config = kind.Config.from_json(settings["options"])
-        run = cls(folder, settings, _build(kind, config, settings))
-        run._load(run.recipe.load_state, run._state()["recipe"])
+        run = cls._rebuilt(Path(folder), settings)
+        if run.checkpoint.exists() or any(r["split"] == "train" for r in run.log.records()):
+            run.steps_done = int(run._state()["loop"]["step"])
+        if run.steps_done > run.steps:
+            raise UserError(
+                f"steps must be >= {run.steps_done}, which {folder} has reached, got {steps}"
+            )
         return run
+
+    @classmethod
+    def _rebuilt(cls, folder: Path, settings: dict[str, Any]) -> Run:
+        kind = find(settings["model"])
+        config = kind.Config.from_json(settings["options"])
+        return cls(folder, settings, _build(kind, config, settings))
 
     @property
     def checkpoint(self) -> Path:
         """The checkpoint's path."""
         return self.folder / "checkpoint.safetensors"
-
-    @property
-    def steps_done(self) -> int:
-        """The step of the checkpoint on the disk."""
-        return int(self._state()["loop"]["step"])
 
     @property
     def steps(self) -> int:
@@ -180,17 +198,16 @@ class Run:
         oracles = recipe.oracles(held_out, train)
         if self.checkpoint.exists():
             self._load(loop.load_state, self._state())
-            if loop.steps_done > config.steps:
-                raise UserError(
-                    f"steps must be >= {loop.steps_done}, the step that {self.folder} has reached, "
-                    f"got {config.steps}"
-                )
             write_json(self.folder / "config.json", self.settings)
         else:
+            self.log.rewind(-1)
             for oracle in oracles:
                 self.log.append(0, "oracle", _oracle_record(oracle))
             loop.save()
-        if not loop.run(observer, stop):
+        with stop or nullcontext():  # data are loaded and pictures drawn outside: Ctrl-C is as ever
+            finished = loop.run(observer, stop)
+        self.steps_done = loop.steps_done
+        if not finished:
             return None
         summary = self.evaluate(split=CHOOSE_ON)
         summary["seconds"] = round(loop.seconds, 1)

@@ -112,7 +112,7 @@ class VAERecipe(Recipe):
         """
         config: VAEConfig = self.config
         self.model.eval()
-        draws = mg.Generator(EVALUATION_SEED)
+        draws, proposals = mg.Generator(EVALUATION_SEED), mg.Generator(EVALUATION_SEED + 1)
         totals: dict[str, float] = {}
         size = 100 if thorough else 500  # k·100 decodings at a time fit into the cache and memory
         batches = eval_batches(data, size, binarization=config.binarization, seed=EVALUATION_SEED)
@@ -122,7 +122,7 @@ class VAERecipe(Recipe):
                 _, terms = self.model.loss(x, draws)
                 values = {f"{name}_nats": value.item() for name, value in terms.items()}
                 if thorough:
-                    bound = self.model.importance_weighted_bound(x, config.iw_samples, draws)
+                    bound = self.model.importance_weighted_bound(x, config.iw_samples, proposals)
                     values["iw_nll_nats"] = -bound.mean().item()
                 for name, value in values.items():  # batches weigh as much as they hold
                     totals[name] = totals.get(name, 0.0) + value * len(batch.x)

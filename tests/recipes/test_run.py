@@ -82,7 +82,7 @@ def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     folder, stop = tmp_path / "run", StopRequest()
     assert make(folder).train(StopAt(stop_at, stop), stop) is None
     assert not (folder / "summary.json").exists()
-    resumed = Run.open(folder)
+    resumed = Run.resume(folder)
     assert resumed.steps_done == stop_at
     assert resumed.train() is not None
     expected, got = arrays_of(finished), arrays_of(folder)
@@ -132,11 +132,11 @@ def test_the_bound_is_the_sum_of_its_terms_and_above_the_importance_weighted_one
 def test_more_steps_prolong_a_finished_run(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
-    run = Run.open(folder, steps=30)
+    run = Run.resume(folder, steps=30)
     run.train()
     assert Run.open(folder).steps_done == Run.open(folder).steps == 30
     with pytest.raises(UserError, match="steps must be >= 30"):
-        Run.open(folder, steps=7).train()
+        Run.resume(folder, steps=7)
 
 
 def test_a_metric_that_is_too_good_is_called_suspicious(
@@ -215,6 +215,25 @@ def test_without_out_the_first_free_name_under_runs_is_taken(
     monkeypatch.chdir(tmp_path)
     folders = [Run.create("vae", options=SMALL).folder for _ in range(3)]
     assert [str(f) for f in folders] == ["runs/vae", "runs/vae-2", "runs/vae-3"]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_begins_anew(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "run").folder  # and here the power fails
+    with pytest.raises(UserError, match="no checkpoint at"):
+        Run.open(folder)
+    Run.resume(folder).train()
+    assert (folder / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+
+
+def test_a_lost_checkpoint_is_an_error_and_not_a_reason_to_begin_anew(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = copy(finished, tmp_path)
+    (folder / "checkpoint.safetensors").unlink()
+    with pytest.raises(UserError, match="no checkpoint at"):
+        Run.resume(folder)
 
 
 def copy(finished: Path, tmp_path: Path) -> Path:

@@ -179,6 +179,13 @@ def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         loop.run()
 
 
+def test_a_full_disk_under_the_log_is_one_line(tmp_path: Path) -> None:
+    loop = make(tmp_path)
+    loop.log.path.symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left on device"):
+        loop.run()
+
+
 def test_a_line_that_is_no_json_in_the_middle_of_a_log_is_named_by_its_number(
     tmp_path: Path,
 ) -> None:
