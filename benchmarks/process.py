@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -66,6 +67,7 @@ class WorkerProcess:
     ) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a dead worker left a command in the buffer
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()

@@ -1,0 +1,88 @@
+"""Turns, rounds, tuning and ratios."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks.contenders import CONTENDERS, FLOOR, Contender, torch_settings
+from benchmarks.harness import QUICK, best_setting, measure, take_turns, turn_length
+from benchmarks.process import WorkerError, WorkerProcess
+from benchmarks.workloads import workload_from
+
+FAST = dataclasses.replace(QUICK, rounds=2, turn=0.01, warm_up=0.0, rest=0.0, tuning_turn=0.01)
+ABSENT = Contender("absent", "minigen", "a_library_that_nobody_has", CONTENDERS["minigen"].settings)
+
+
+def quiet(line):
+    del line
+
+
+def test_a_turn_counts_three_steps_at_least_and_discards_a_fifth():
+    assert turn_length(step_seconds=10.0, turn_seconds=0.1) == (3, 1)
+    assert turn_length(step_seconds=0.01, turn_seconds=0.4) == (40, 8)
+    assert turn_length(step_seconds=0.0, turn_seconds=1.0) == (2000, 400)
+
+
+def test_each_round_begins_with_another_contender():
+    order = []
+
+    class Fake:
+        def __init__(self, name):
+            self.name = name
+
+        def take(self):
+            order.append(self.name)
+
+    take_turns([Fake("A"), Fake("B"), Fake("C")], rounds=3, rest=0.0)
+    assert "".join(order) == "ABCBCACAB"
+
+
+def test_every_contender_is_measured_beside_the_floor_and_the_absent_one_is_named():
+    measured = measure("operation:repeats=50", [CONTENDERS["minigen"], ABSENT], FAST, quiet)
+    results = measured["results"]
+    assert results["absent"] == {
+        "missing": "a_library_that_nobody_has is not installed (pip install 'minigen[bench]')"
+    }
+    ours, floor = results["minigen"], results[FLOOR.name]
+    assert ours["lower_quartile"] <= ours["median"] <= ours["upper_quartile"]
+    assert len(ours["round_medians"]) == FAST.rounds
+    assert floor["to_floor"]["median"] == 1
+    # A recorded op cannot be faster than the product inside it, whatever the machine is doing.
+    assert ours["fastest"] > floor["fastest"]
+    assert ours["to_floor"]["median"] > 1
+    assert ours["above_floor"]["median"] > 0
+
+
+def test_a_contender_without_the_workload_sits_it_out():
+    sits_out = dataclasses.replace(CONTENDERS["minigen"], name="other", side="no_such_side")
+    measured = measure("operation:repeats=5", [sits_out], FAST, quiet)
+    assert measured["results"]["other"] == {"missing": "does not take part in this workload"}
+
+
+def test_a_contender_that_fails_is_named_with_its_error(monkeypatch):
+    monkeypatch.setattr("benchmarks.harness.FLOOR", dataclasses.replace(FLOOR, name="fails"))
+    measured = measure("operation:repeats=5", [], FAST, quiet)
+    assert measured["results"]["fails"]["missing"].startswith(
+        "fails on operation:repeats=5: KeyError"
+    )
+
+
+def test_the_best_of_all_settings_is_chosen():
+    slow_or_fast = [{"repeats": 1}, {"repeats": 2}]
+    setting, trials = best_setting("operation:repeats=5", FLOOR, slow_or_fast, FAST)
+    assert setting == trials[0]["setting"]
+    assert trials[0]["seconds"] <= trials[1]["seconds"]
+
+
+def test_a_dead_worker_is_one_line():
+    with WorkerProcess("nobody") as worker:
+        worker.process.kill()
+        worker.process.wait()
+        with pytest.raises(WorkerError, match="nobody: the process ended with status -9"):
+            worker.ask("memory")
+
+
+def test_pytorch_tries_layouts_for_images_and_optimizers_for_training_only():
+    assert len(torch_settings(workload_from("operation"))) == 2
+    assert len(torch_settings(workload_from("vae"))) == 6
+    assert len(torch_settings(workload_from("pixelcnn"))) == 12
