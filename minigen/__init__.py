@@ -13,6 +13,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import BackendUnavailable, use
 from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
+from minigen.ops.convolution import *
 from minigen.ops.creation import *
 from minigen.ops.einsum import *
 from minigen.ops.elementwise import *

@@ -69,11 +69,14 @@ class Backend:
         array_type: the type of this backend's arrays.
         kernels: name → this backend's own version of a kernel. Ops look a kernel up here
             and otherwise run the version written beside the op, in plain ``xp`` calls.
+        workspace: bytes of scratch memory that an op may take at a time; an op that could
+            use more works through its batch in pieces.
     """
 
     name: str
     xp: Any
     array_type: type
+    workspace: int = 1 << 24
 
     def __init__(self) -> None:
         self.kernels: dict[str, Callable[..., Any]] = {}
