@@ -13,6 +13,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import BackendUnavailable, use
 from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
+from minigen.ops.attention import *
 from minigen.ops.convolution import *
 from minigen.ops.creation import *
 from minigen.ops.einsum import *
@@ -20,6 +21,8 @@ from minigen.ops.elementwise import *
 from minigen.ops.indexing import *
 from minigen.ops.linalg import *
 from minigen.ops.loss import *
+from minigen.ops.normalization import *
+from minigen.ops.pooling import *
 from minigen.ops.random import *
 from minigen.ops.reduction import *
 from minigen.ops.shape import *

@@ -23,7 +23,8 @@ def _seed(output: Tensor, gradient: Any, create_graph: bool, argument: str) -> A
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
-                f"{argument} can be left out only for a one-element output, got shape {output.shape}"
+                f"{argument} can be left out only for a one-element output, "
+                f"got shape {output.shape}"
             )
         gradient = Tensor(active.backend.xp.ones(output.shape, dtype=output.dtype))
     elif not isinstance(gradient, Tensor):

@@ -138,7 +138,8 @@ class _Operation:
             return value.item()
         if isinstance(value, np.ndarray):
             raise TypeError(
-                f"{self.name}: a NumPy array on backend {backend.name}; bring it over with mg.tensor"
+                f"{self.name}: a NumPy array on backend {backend.name}; "
+                f"bring it over with mg.tensor"
             )
         if isinstance(value, (list, tuple)):
             array = np.asarray(value)

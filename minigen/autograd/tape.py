@@ -27,16 +27,11 @@ Who owns a gradient
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from minigen.autograd import writes
 from minigen.autograd.anomaly import check_backward
 from minigen.autograd.mode import enable_grad, mode, no_grad
-
-if TYPE_CHECKING:
-    from minigen.autograd.tensor import Tensor
-
-    Edge = "Node | Tensor"  # where a value came from: an op's node, or a leaf tensor
 
 
 class Operation(Protocol):

@@ -23,6 +23,7 @@ _written: dict[tuple[int, int], int] = {}  # (first byte, last byte) -> time of 
 
 class _Latest:
     __slots__ = ("time",)
+    time: int
 
 
 latest = _Latest()
@@ -31,7 +32,7 @@ latest.time = 0
 
 def extent(array: Any) -> tuple[int, int]:
     """First and last byte address that ``array`` can touch, whatever its strides."""
-    data = getattr(array, "data", None)
+    data: Any = getattr(array, "data", None)
     pointer = data.ptr if hasattr(data, "ptr") else array.__array_interface__["data"][0]
     low = high = pointer
     for size, stride in zip(array.shape, array.strides):

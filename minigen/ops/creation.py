@@ -35,6 +35,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         requires_grad: whether to compute gradients for it (floating-point only).
         dtype: by default that of an array; float32 for Python floats, int64 for integers.
     """
+    array: Any
     if isinstance(data, Tensor):
         array = data.data.astype(dtype) if dtype is not None else data.data.copy()
     elif isinstance(data, active.backend.array_type):

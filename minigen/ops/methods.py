@@ -21,8 +21,8 @@ _METHODS = {
     activation: "relu tanh sigmoid softplus erf",
     reduction: "sum mean var std norm amax amin max min argmax argmin prod cumsum any all "
     "logsumexp softmax log_softmax",
-    shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to expand "
-    "split chunk unbind repeat repeat_interleave flip roll",
+    shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to "
+    "expand split chunk unbind repeat repeat_interleave flip roll",
     indexing: "gather scatter scatter_add index_select argsort sort topk tril triu",
     linalg: "matmul dot outer inv det slogdet trace diagonal",
 }

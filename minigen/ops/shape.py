@@ -213,7 +213,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces along ``dim``: of length ``split_size`` (the last may be shorter), or of these lengths."""
+    """Pieces along ``dim`` of length ``split_size`` (the last may be shorter), or these lengths."""
     dim = one_dim(dim, x.ndim)
     length = x.shape[dim]
     if isinstance(split_size, int):

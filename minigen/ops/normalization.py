@@ -1,0 +1,232 @@
+"""Normalization: subtract a mean, divide by a deviation, scale and shift.
+
+All four kinds are one formula,
+
+    out = (x - mean) / √(variance + eps) · weight + bias
+
+over different sets of values: layer norm over the features of one sample, batch norm over
+all samples of one channel, instance norm over one channel of one sample, group norm over
+some channels of one sample. The variance is the biased one (divided by n).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import writes
+from minigen.autograd.primitive import functions, fused
+from minigen.autograd.tensor import Tensor
+from minigen.ops.reduction import mean
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]
+
+
+def _standardize_reference(x: Tensor, *, dim: tuple[int, ...], eps: float) -> Tensor:
+    """The definition: (x - mean) / √(variance + eps) over ``dim``."""
+    centred = x - mean(x, dim, keepdim=True)
+    variance = mean(functions.square(centred), dim, keepdim=True)
+    return centred * functions.rsqrt(variance + eps)
+
+
+@fused(reference=_standardize_reference, name="standardize")
+def _standardize(b, x, *, dim, eps):
+    """The definition with temporaries reused; keeps 1/deviation."""
+    out = x - x.mean(axis=dim, keepdims=True)
+    variance = b.xp.square(out).mean(axis=dim, keepdims=True)
+    inverse = 1 / b.xp.sqrt(variance + eps)
+    out *= inverse
+    return out, (inverse,)
+
+
+@_standardize.backward
+def _(b, g, inputs, out, saved, needs, *, dim, eps):
+    """∂/∂x = (g - mean(g) - out · mean(g · out)) / deviation, means over ``dim``."""
+    (inverse,) = saved
+    grad = g * out
+    along = grad.mean(axis=dim, keepdims=True)
+    b.xp.multiply(out, along, out=grad)
+    b.xp.subtract(g, grad, out=grad)
+    grad -= g.mean(axis=dim, keepdims=True)
+    grad *= inverse
+    return (grad,)
+
+
+def _scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        x = x * weight
+    return x if bias is None else x + bias
+
+
+def _check_float(name: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
+
+
+def _check_vector(name: str, argument: str, value: Tensor | None, length: int) -> None:
+    if value is not None and value.shape != (length,):
+        raise ValueError(f"{name}: {argument} must have shape ({length},), got {value.shape}")
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize over the last dimensions. Ba et al. 2016.
+
+    Args:
+        input: (…, *normalized_shape).
+        normalized_shape: lengths of the last dimensions to normalize over.
+        weight, bias: of shape ``normalized_shape``, or None.
+        eps: added to the variance.
+    """
+    _check_float("layer_norm", input)
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"layer_norm: input {input.shape} does not end in {shape}")
+    for argument, value in (("weight", weight), ("bias", bias)):
+        if value is not None and value.shape != shape:
+            raise ValueError(f"layer_norm: {argument} must have shape {shape}, got {value.shape}")
+    if not input.size:
+        return _scale_and_shift(functions.alias(input), weight, bias)
+    dim = tuple(range(input.ndim - len(shape), input.ndim))
+    return _scale_and_shift(_standardize(input, dim=dim, eps=float(eps)), weight, bias)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize each sample over groups of channels: (N, C, …). Wu and He 2018."""
+    _check_float("group_norm", input)
+    if input.ndim < 2:
+        raise ValueError(f"group_norm: input must have shape (N, C, …), got {input.shape}")
+    n, channels = input.shape[:2]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(
+            f"group_norm: num_groups must divide {channels} channels, got {num_groups}"
+        )
+    _check_vector("group_norm", "weight", weight, channels)
+    _check_vector("group_norm", "bias", bias, channels)
+    out = functions.alias(input)
+    if input.size:
+        grouped = input.reshape(n, num_groups, -1)  # (N, C, …) -> (N, groups, values)
+        out = _standardize(grouped, dim=(2,), eps=float(eps)).reshape(input.shape)
+    return _per_channel(out, weight, bias)
+
+
+def _per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    return _scale_and_shift(
+        x,
+        None if weight is None else weight.reshape(shape),
+        None if bias is None else bias.reshape(shape),
+    )
+
+
+def instance_norm(
+    input: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize each channel of each sample over its places: (N, C, …). Ulyanov et al. 2016.
+
+    Raises:
+        ValueError: there is only one place, whose variance is 0.
+    """
+    _check_float("instance_norm", input)
+    if input.ndim < 3:
+        raise ValueError(f"instance_norm: input must have shape (N, C, …), got {input.shape}")
+    if math.prod(input.shape[2:]) == 1:
+        raise ValueError(f"instance_norm needs more than one place per channel, got {input.shape}")
+    _check_vector("instance_norm", "weight", weight, input.shape[1])
+    _check_vector("instance_norm", "bias", bias, input.shape[1])
+    out = functions.alias(input)
+    if input.size:
+        out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=float(eps))
+    return _per_channel(out, weight, bias)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize each channel over the batch and its places: (N, C, …). Ioffe and Szegedy 2015.
+
+    In training the batch's own statistics are used, and the running ones move towards them
+    in place: ``running = (1 - momentum) · running + momentum · batch``, with the *unbiased*
+    variance. In evaluation the running statistics are used and stay as they are.
+
+    Args:
+        input: (N, C, …).
+        running_mean, running_var: (C,), or None to keep none.
+        weight, bias: (C,), or None.
+        training: which statistics to use.
+        momentum: how fast the running statistics follow.
+        eps: added to the variance.
+
+    Raises:
+        ValueError: one value per channel in training; no statistics in evaluation.
+    """
+    _check_float("batch_norm", input)
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm: input must have shape (N, C, …), got {input.shape}")
+    channels = input.shape[1]
+    for argument, value in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
+        _check_vector("batch_norm", argument, value, channels)
+    shape = (1, -1, *(1,) * (input.ndim - 2))
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm in evaluation needs running_mean and running_var")
+        inverse = functions.rsqrt(running_var + eps)
+        out = (input - running_mean.reshape(shape)) * inverse.reshape(shape)
+        return _per_channel(out, weight, bias)
+
+    count = input.size // max(channels, 1)
+    if count <= 1:
+        raise ValueError(
+            f"batch_norm in training needs more than one value per channel, got {input.shape}"
+        )
+    dim = (0, *range(2, input.ndim))
+    if running_mean is not None and running_var is not None:
+        _follow(running_mean, running_var, input.data, dim, count, momentum)
+    return _per_channel(_standardize(input, dim=dim, eps=float(eps)), weight, bias)
+
+
+def _follow(
+    running_mean: Tensor,
+    running_var: Tensor,
+    x: Any,
+    dim: tuple[int, ...],
+    count: int,
+    momentum: float,
+) -> None:
+    """Move the running statistics towards the batch's, in place."""
+    for running, batch in (
+        (running_mean, x.mean(axis=dim)),
+        (running_var, x.var(axis=dim) * np.float64(count / (count - 1)).item()),
+    ):
+        running.data *= 1 - momentum
+        running.data += batch * momentum
+        writes.note_write(running.data)

@@ -1,0 +1,291 @@
+"""Changing resolution: pooling down, interpolating up, pixels to channels and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+from minigen.ops._arguments import spread
+from minigen.ops.reduction import max as max_along
+from minigen.ops.shape import pad as pad_tensor
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "interpolate",
+    "max_pool2d",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+]
+
+
+def _check_images(name: str, x: Tensor) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"{name}: input must have shape (N, C, H, W), got {x.shape}")
+
+
+# ---------------------------------------------------------------- windows
+
+
+@primitive
+def windows(b, x, *, kernel, stride, dilation, counts):
+    """Every window of ``x``: (N, C, H, W) -> (N, C, H', W', kh·kw)."""
+    n, c = x.shape[:2]
+    out = b.xp.empty((n, c, *counts, kernel[0] * kernel[1]), dtype=x.dtype)
+    for t, part in enumerate(_tap_slices(kernel, stride, dilation, counts)):
+        out[..., t] = x[part]
+    return out
+
+
+@primitive
+def windows_back(b, g, *, size, kernel, stride, dilation, counts):
+    """Each window's entries added back where they were read: the transpose of ``windows``."""
+    out = b.xp.zeros((*g.shape[:2], *size), dtype=g.dtype)
+    for t, part in enumerate(_tap_slices(kernel, stride, dilation, counts)):
+        out[part] += g[..., t]
+    return out
+
+
+windows.rules(
+    x=lambda f, g, x_shape, kernel, stride, dilation, counts: f.windows_back(
+        g, size=x_shape[2:], kernel=kernel, stride=stride, dilation=dilation, counts=counts
+    )
+)
+windows_back.rules(
+    g=lambda f, g, kernel, stride, dilation, counts: f.windows(
+        g, kernel=kernel, stride=stride, dilation=dilation, counts=counts
+    )
+)
+
+
+def _tap_slices(kernel: Any, stride: Any, dilation: Any, counts: Any) -> list[tuple[Any, ...]]:
+    """For each tap, the places of the image that it reads, over all windows."""
+    return [
+        (
+            ...,
+            slice(i * dilation[0], i * dilation[0] + (counts[0] - 1) * stride[0] + 1, stride[0]),
+            slice(j * dilation[1], j * dilation[1] + (counts[1] - 1) * stride[1] + 1, stride[1]),
+        )
+        for i in range(kernel[0])
+        for j in range(kernel[1])
+    ]
+
+
+def _pooled_windows(
+    name: str,
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    fill: float,
+) -> tuple[Tensor, Any]:
+    """The windows of the padded input, and for each axis how the pooling was laid out."""
+    _check_images(name, x)
+    kernel = spread(kernel_size, 2, "kernel_size", 1)
+    strides = kernel if stride is None else spread(stride, 2, "stride", 1)
+    pads, dilations = spread(padding, 2, "padding"), spread(dilation, 2, "dilation", 1)
+    counts, extra = [], []
+    for n, k, s, p, d in zip(x.shape[2:], kernel, strides, pads, dilations):
+        if 2 * p > k:
+            raise ValueError(f"{name}: padding must be at most half of the kernel {k}, got {p}")
+        span = n + 2 * p - d * (k - 1) - 1
+        if span < 0:
+            raise ValueError(f"{name}: a kernel of {k} is larger than the padded input {n + 2 * p}")
+        count = (-(-span // s) if ceil_mode else span // s) + 1
+        if ceil_mode and (count - 1) * s >= n + p:  # a window must begin inside the image
+            count -= 1
+        counts.append(count)
+        extra.append(max((count - 1) * s + d * (k - 1) + 1 - n - 2 * p, 0))
+    padded = pad_tensor(x, (pads[1], pads[1] + extra[1], pads[0], pads[0] + extra[0]), value=fill)
+    out = windows(padded, kernel=kernel, stride=strides, dilation=dilations, counts=tuple(counts))
+    return out, (kernel, strides, pads, dilations, counts)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest value of each window: (N, C, H, W) -> (N, C, H', W').
+
+    ``stride`` is by default the kernel size. The gradient goes to the first largest value.
+
+    Raises:
+        ValueError: shapes or options do not fit.
+    """
+    view, _ = _pooled_windows(
+        "max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode, -math.inf
+    )
+    return max_along(view, -1)[0]
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window: (N, C, H, W) -> (N, C, H', W').
+
+    With ``count_include_pad`` the zeros of the padding count as values.
+
+    Raises:
+        ValueError: shapes or options do not fit.
+    """
+    view, (kernel, strides, pads, _, counts) = _pooled_windows(
+        "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode, 0.0
+    )
+    divisors = []
+    for n, k, s, p, count in zip(input.shape[2:], kernel, strides, pads, counts):
+        start = np.arange(count) * s - p
+        if count_include_pad:
+            divisors.append(np.minimum(start + k, n + p) - start)
+        else:
+            divisors.append(np.minimum(start + k, n) - np.maximum(start, 0))
+    area = np.outer(*divisors).astype(input.dtype)  # (H', W')
+    return view.sum(-1) * Tensor(active.backend.asarray(1 / area))
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int]) -> Tensor:
+    """The mean over a grid of ``output_size`` cells that covers each image evenly."""
+    _check_images("adaptive_avg_pool2d", input)
+    size = spread(output_size, 2, "output_size", 1)
+    rows, columns = (_cells(n, m, input.dtype) for n, m in zip(input.shape[2:], size))
+    return rows @ input @ columns.mT  # (H', H) (N, C, H, W) (W, W')
+
+
+def _cells(length: int, count: int, dtype: Any) -> Tensor:
+    """(count, length): row i averages places ⌊i·length/count⌋ … ⌈(i+1)·length/count⌉ - 1."""
+    matrix = np.zeros((count, length), dtype)
+    for i in range(count):
+        start, stop = i * length // count, -(-(i + 1) * length // count)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return Tensor(active.backend.asarray(matrix))
+
+
+# ---------------------------------------------------------------- interpolation
+
+
+def interpolate(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool = False,
+) -> Tensor:
+    """Resample images: (N, C, H, W) -> (N, C, H', W').
+
+    Args:
+        input: (N, C, H, W).
+        size: the new (H', W'); or
+        scale_factor: by how much to grow, ``H' = ⌊H · factor⌋``.
+        mode: ``nearest`` or ``bilinear``.
+        align_corners: bilinear only: corner pixels keep their place (else pixel *areas* do).
+
+    Raises:
+        ValueError: not exactly one of size and scale_factor, or an unknown mode.
+    """
+    _check_images("interpolate", input)
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate needs exactly one of size and scale_factor")
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f"mode must be 'nearest' or 'bilinear', got {mode!r}")
+    if size is not None:
+        lengths = spread(size, 2, "size", 1)
+        scales = [m / n for n, m in zip(input.shape[2:], lengths)]
+    else:
+        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * 2
+        if len(factors) != 2 or any(not f > 0 for f in factors):  # type: ignore[operator]
+            raise ValueError(f"scale_factor must be one or two numbers > 0, got {scale_factor}")
+        scales = [float(f) for f in factors]  # type: ignore[arg-type]
+        lengths = tuple([math.floor(n * f) for n, f in zip(input.shape[2:], scales)])
+        if min(lengths) < 1:
+            raise ValueError(f"scale_factor {scale_factor} leaves nothing of {input.shape}")
+    if mode == "nearest":
+        return _nearest(input, lengths, scales)
+    rows, columns = (
+        _blend(n, m, s, align_corners, input.dtype)
+        for n, m, s in zip(input.shape[2:], lengths, scales)
+    )
+    return rows @ input @ columns.mT  # (H', H) (N, C, H, W) (W, W')
+
+
+def _nearest(x: Tensor, lengths: Sequence[int], scales: Sequence[float]) -> Tensor:
+    """Each new pixel takes the old one below its upper left corner."""
+    (h, w), (rows, columns) = x.shape[2:], lengths
+    if rows % h == 0 and columns % w == 0:
+        return _enlarge(x, rows // h, columns // w)
+    for dim, (n, m, s) in enumerate(zip((h, w), lengths, scales), start=2):
+        places = tuple([min(int(i / s), n - 1) for i in range(m)])
+        x = functions.take(x, index=places, dim=dim)
+    return x
+
+
+def _enlarge(x: Tensor, down: int, across: int) -> Tensor:
+    """Each pixel as a block: a broadcast, whose gradient is a plain sum."""
+    n, c, h, w = x.shape
+    blocks = functions.broadcast_to(x.reshape(n, c, h, 1, w, 1), shape=(n, c, h, down, w, across))
+    return blocks.reshape(n, c, h * down, w * across)
+
+
+def _blend(length: int, count: int, scale: float, align_corners: bool, dtype: Any) -> Tensor:
+    """(count, length): the two weights of each new place on its old neighbours."""
+    i = np.arange(count)
+    if align_corners:
+        position = i * ((length - 1) / (count - 1)) if count > 1 else np.zeros(1)
+    else:
+        position = np.maximum((i + 0.5) / scale - 0.5, 0)
+    below = np.minimum(position.astype(np.int64), length - 1)
+    above = np.minimum(below + 1, length - 1)
+    share = position - below
+    matrix = np.zeros((count, length))
+    np.add.at(matrix, (i, below), 1 - share)
+    np.add.at(matrix, (i, above), share)
+    return Tensor(active.backend.asarray(matrix.astype(dtype)))
+
+
+# ---------------------------------------------------------------- pixels and channels
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Channels to pixels: (N, C·r², H, W) -> (N, C, H·r, W·r). Shi et al. 2016.
+
+    Raises:
+        ValueError: r² does not divide the channels.
+    """
+    _check_images("pixel_shuffle", input)
+    r = spread(upscale_factor, 1, "upscale_factor", 1)[0]
+    n, channels, h, w = input.shape
+    if channels % (r * r):
+        raise ValueError(f"pixel_shuffle: {channels} channels are not divisible by {r}² = {r * r}")
+    c = channels // (r * r)
+    x = input.reshape(n, c, r, r, h, w)
+    return x.permute(0, 1, 4, 2, 5, 3).reshape(n, c, h * r, w * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """Pixels to channels: (N, C, H·r, W·r) -> (N, C·r², H, W); the inverse of pixel_shuffle.
+
+    Raises:
+        ValueError: r does not divide height and width.
+    """
+    _check_images("pixel_unshuffle", input)
+    r = spread(downscale_factor, 1, "downscale_factor", 1)[0]
+    n, c, high, wide = input.shape
+    if high % r or wide % r:
+        raise ValueError(f"pixel_unshuffle: {high}×{wide} is not divisible by {r}")
+    x = input.reshape(n, c, high // r, r, wide // r, r)
+    return x.permute(0, 1, 3, 5, 2, 4).reshape(n, c * r * r, high // r, wide // r)
