@@ -27,7 +27,7 @@ Array = Any
 """An array of the active backend: ``numpy.ndarray``, ``cupy.ndarray`` or a strict array."""
 
 
-class BackendUnavailable(RuntimeError):
+class BackendUnavailable(RuntimeError):  # noqa: N818 - a state of the machine
     """The backend asked for needs a library or a device that is not here."""
 
 
@@ -75,7 +75,7 @@ class Backend:
 
     name: str
     xp: Any
-    array_type: type
+    array_type: type[Any]
     workspace: int = 1 << 24
 
     def __init__(self) -> None:
