@@ -422,7 +422,7 @@ class Fused(_Operation):
         if mode.anomaly:
             check_forward(self.name, outs, arrays)
         if not (
-            mode.grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs])
+            mode.grad_enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         ):
             tensors = tuple([Tensor(y) for y in outs])
         else:
