@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from benchmarks.machine import cores
 from benchmarks.workload import Workload
 
 
@@ -39,13 +40,18 @@ class Contender:
         return None
 
 
+def thread_numbers() -> list[int]:
+    """All cores, one, and two in between, where there are as many."""
+    return sorted({cores(), min(2, cores()), 1}, reverse=True)
+
+
 def torch_settings(workload: Workload) -> list[dict[str, Any]]:
     """Threads, Adam's implementation and memory format, each where it makes a difference."""
     adams = ["fused", "foreach", "for-loop"] if workload.trains else [None]
     layouts = [False, True] if workload.has_images else [False]
     return [
         {"threads": threads, "adam": adam, "channels_last": channels_last}
-        for channels_last, threads, adam in product(layouts, [2, 1], adams)
+        for channels_last, threads, adam in product(layouts, thread_numbers(), adams)
     ]
 
 
@@ -55,7 +61,7 @@ def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
         return []
     layouts = [False, True] if workload.has_images else [False]
     return [
-        {"threads": 2, "adam": "fused", "channels_last": layout, "compile": True}
+        {"threads": cores(), "adam": "fused", "channels_last": layout, "compile": True}
         for layout in layouts
     ]
 

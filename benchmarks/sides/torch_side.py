@@ -20,8 +20,9 @@ from benchmarks.workload import Setting, Step
 
 
 def set_threads(setting: Setting) -> None:
-    """Use the setting's number of intra-op threads, two if it names none."""
-    torch.set_num_threads(setting.get("threads", 2))
+    """Use the setting's number of intra-op threads; PyTorch's own choice if it names none."""
+    if "threads" in setting:
+        torch.set_num_threads(setting["threads"])
 
 
 def load_weights(model: torch.nn.Module) -> None:

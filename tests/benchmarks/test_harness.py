@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from benchmarks.contenders import CONTENDERS, FLOOR, Contender, torch_settings
+from benchmarks.contenders import CONTENDERS, FLOOR, Contender, thread_numbers, torch_settings
 from benchmarks.harness import QUICK, best_setting, measure, take_turns, turn_length
 from benchmarks.process import WorkerError, WorkerProcess
 from benchmarks.workloads import workload_from
@@ -82,7 +82,14 @@ def test_a_dead_worker_is_one_line():
             worker.ask("memory")
 
 
-def test_pytorch_tries_layouts_for_images_and_optimizers_for_training_only():
+def test_pytorch_tries_layouts_for_images_and_optimizers_for_training_only(monkeypatch):
+    monkeypatch.setattr("benchmarks.contenders.cores", lambda: 2)
     assert len(torch_settings(workload_from("operation"))) == 2
     assert len(torch_settings(workload_from("vae"))) == 6
     assert len(torch_settings(workload_from("pixelcnn"))) == 12
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [2, 1]), (16, [16, 2, 1])])
+def test_pytorch_tries_all_cores_and_one(cores, expected, monkeypatch):
+    monkeypatch.setattr("benchmarks.contenders.cores", lambda: cores)
+    assert thread_numbers() == expected
