@@ -6,8 +6,8 @@
     with mg.use("strict"):      # inside the block only
         ...
 
-or by the environment variable ``MINIGEN_BACKEND``. A backend's module, and the library
-behind it, is imported when it is first chosen.
+or by the environment variable ``MINIGEN_BACKEND``, which is read when the first tensor is
+made. A backend's module, and the library behind it, is imported when it is first chosen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 from types import TracebackType
 
 from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures, RandomStream
-from minigen.backends.numpy_backend import NumpyBackend
 
 __all__ = [
     "Array",
@@ -59,9 +58,20 @@ class _Active:
     __slots__ = ("backend",)
     backend: Backend
 
+    def __getattr__(self, name: str) -> Backend:
+        """The first read of ``backend``, before anybody chose one: what the environment says."""
+        if name != "backend":
+            raise AttributeError(name)
+        chosen = os.environ.get("MINIGEN_BACKEND") or "numpy"
+        if chosen not in _CLASSES:
+            raise ValueError(
+                f"MINIGEN_BACKEND must be one of {', '.join(_CLASSES)}; got {chosen!r}"
+            )
+        self.backend = get_backend(chosen)
+        return self.backend
+
 
 active = _Active()
-active.backend = _instances["numpy"] = NumpyBackend()
 
 
 class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
@@ -85,7 +95,3 @@ class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
         trace: TracebackType | None,
     ) -> None:
         active.backend = self._previous
-
-
-if os.environ.get("MINIGEN_BACKEND"):
-    use(os.environ["MINIGEN_BACKEND"])

@@ -1,0 +1,38 @@
+// segment_add: target[place] += Σ of the values that name this place, in a fixed order.
+//
+// Adding with atomics gives another rounding on every run, because the order is left to
+// chance. Here the places come sorted (stably, with the order they came in), the first thread
+// of each run of equal places adds up the whole run, and no two threads write the same element.
+// A place named k times costs its thread k additions in a row.
+//
+//     places  (n,)        sorted, the row of target each value belongs to
+//     order   (n,)        where in values the sorted entries lie
+//     values  (n, width)  contiguous
+//     target  (·, width)  contiguous
+
+typedef long long size;
+
+template <typename T>
+__device__ void add(T* target, const T* values, const size* places, const size* order, size n, size width) {
+    for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < n * width;
+         i += (size)gridDim.x * blockDim.x) {
+        size row = i / width, column = i % width;
+        size place = places[row];
+        if (row > 0 && places[row - 1] == place) continue;
+        T sum = 0;
+        for (size r = row; r < n && places[r] == place; ++r) sum += values[order[r] * width + column];
+        target[place * width + column] += sum;
+    }
+}
+
+#define SEGMENT_ADD(NAME, T)                                                                      \
+    extern "C" __global__ void NAME(                                                              \
+        T* target, const T* values, const size* places, const size* order, size n, size width     \
+    ) {                                                                                           \
+        add<T>(target, values, places, order, n, width);                                          \
+    }
+
+SEGMENT_ADD(segment_add_float32, float)
+SEGMENT_ADD(segment_add_float64, double)
+SEGMENT_ADD(segment_add_int32, int)
+SEGMENT_ADD(segment_add_int64, long long)
