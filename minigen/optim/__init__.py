@@ -1,0 +1,27 @@
+"""Optimizers, schedules, gradient clipping, moving averages. Names and formulas are PyTorch's."""
+
+from minigen.optim import schedule
+from minigen.optim.adam import Adam, AdamW
+from minigen.optim.clip import clip_grad_norm_, clip_grad_value_
+from minigen.optim.ema import EMA
+from minigen.optim.optimizer import Optimizer
+from minigen.optim.rmsprop import RMSprop
+from minigen.optim.schedule import ConstantLR, CosineWithWarmup, LinearLR, Schedule, StepLR
+from minigen.optim.sgd import SGD
+
+__all__ = [
+    "EMA",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ConstantLR",
+    "CosineWithWarmup",
+    "LinearLR",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "schedule",
+]

@@ -1,0 +1,30 @@
+"""Parameter: a tensor that a model learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd.tensor import Tensor
+from minigen.ops.creation import tensor
+
+__all__ = ["Parameter"]
+
+
+class Parameter(Tensor):
+    """A leaf tensor that a module lists among its parameters and an optimizer updates.
+
+    Args:
+        data: a tensor (its memory is taken over, not copied), an array, or nested lists.
+        requires_grad: False for a parameter that is frozen.
+
+    An optimizer moves the values of its parameters into one flat buffer: keep the parameter
+    and not its ``data``, which is then a view into that buffer.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        source = data if isinstance(data, Tensor) else tensor(data)
+        if requires_grad and source.dtype.kind != "f":
+            raise TypeError(f"a parameter must be floating-point, got {source.dtype}")
+        super().__init__(source.data, requires_grad)

@@ -1,0 +1,72 @@
+"""Gradient clipping: one bad batch must not throw the model far away (Pascanu et al. 2013).
+
+Call between ``backward()`` and ``step()``. Gradients are changed in place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from minigen.autograd.tensor import Tensor
+from minigen.autograd.writes import note_write
+from minigen.backends import active
+from minigen.optim.optimizer import check_number
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p.grad for p in tensors if p.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients by one factor so that their common norm is at most ``max_norm``.
+
+    The factor is ``min(max_norm / (norm + 1e-6), 1)``, as in PyTorch; nothing is brought to
+    the host unless ``error_if_nonfinite``.
+
+    Args:
+        parameters: whose gradients; those without one do not count.
+        max_norm: the bound, > 0.
+        norm_type: p of the p-norm, or ``math.inf`` for the largest magnitude.
+        error_if_nonfinite: raise if the norm is NaN or infinite, before anything is changed.
+
+    Returns:
+        The norm before clipping, a 0-d tensor.
+    """
+    check_number("max_norm", max_norm, above=True)
+    if not norm_type > 0:
+        raise ValueError(f"norm_type must be > 0, got {norm_type}")
+    xp = active.backend.xp
+    gradients = _gradients(parameters)
+    if not gradients:
+        return Tensor(xp.zeros((), dtype="float32"))
+    flat = [grad.data.reshape(-1) for grad in gradients if grad.size]
+    if norm_type == 2:
+        norm = xp.sqrt(sum(xp.dot(g, g) for g in flat))
+    elif norm_type == math.inf:
+        norm = xp.stack([xp.absolute(g).max() for g in flat]).max()
+    else:
+        norm = sum((xp.absolute(g) ** norm_type).sum() for g in flat) ** (1 / norm_type)
+    if error_if_nonfinite and not math.isfinite(float(active.backend.to_host(norm))):
+        raise FloatingPointError(f"the gradients' norm of order {norm_type} is {norm}")
+    factor = xp.minimum(max_norm / (norm + 1e-6), 1.0)
+    for grad in gradients:
+        xp.multiply(grad.data, factor.astype(grad.dtype), out=grad.data)
+        note_write(grad.data)
+    return Tensor(active.backend.asarray(norm))
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of every gradient to [-clip_value, clip_value]."""
+    check_number("clip_value", clip_value, above=True)
+    for grad in _gradients(parameters):
+        active.backend.xp.clip(grad.data, -clip_value, clip_value, out=grad.data)
+        note_write(grad.data)
