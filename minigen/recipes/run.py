@@ -16,6 +16,7 @@ The command line is a thin layer over this class, and a notebook uses it directl
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -234,10 +235,14 @@ class Run:
         recipe = self.recipe
         started = time.perf_counter()
         samples = self.data(split, data, data_dir)
+        name_of_data = data or self.settings["data"]
         metrics = {name: float(v) for name, v in recipe.evaluate(samples, thorough=True).items()}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise UserError(f"{name} is {value} on {name_of_data} ({split})")
         result: dict[str, Any] = {
             "model": recipe.name,
-            "data": data or self.settings["data"],
+            "data": name_of_data,
             "split": split,
             "headline": recipe.headline,
             "metrics": metrics,

@@ -140,6 +140,7 @@ class Loop:
                 last checkpoint stays as it was.
         """
         observer = observer or Observer()
+        self.log.rewind(self.steps_done)  # lines of a run that was killed past its checkpoint
         observer.started(self.steps_done, self.rhythm.steps)
         before, started = self.seconds, time.perf_counter()
         saved = started
@@ -200,7 +201,10 @@ class Loop:
         checkpoint.save(self.path, self.state())
 
     def state(self) -> dict[str, Any]:
-        """Everything: the trainee's state, the place in the data, the loop's own counters."""
+        """Everything: the trainee's state, the place in the data, the loop's own counters.
+
+        The arrays are the live ones, not copies: write them before the next step.
+        """
         return {
             "loop": {
                 "step": self.steps_done,
@@ -212,7 +216,7 @@ class Loop:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; drops the log lines written after it."""
+        """Go on where `state` was taken."""
         own = state["loop"]
         self.steps_done = int(own["step"])
         self.seconds = float(own["seconds"])
@@ -220,7 +224,6 @@ class Loop:
         self._unread.clear()
         self.batches.load_state(state["data"])
         self.trainee.load_state(state["recipe"])
-        self.log.rewind(self.steps_done)
 
 
 def _detached(value: Any) -> Any:
