@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from minigen.autograd.tape import PICK, Node, reachable
 from minigen.autograd.tensor import Tensor
 
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 128, 40, 24, 44, 16
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 150, 40, 24, 44, 16
 
 
 class _Box(NamedTuple):

@@ -48,18 +48,28 @@ def gather_windows(b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: 
     """``out[n, i, j, t, c] = source[n, i·step + tap_t, j·step + tap_t, c]``.
 
     (N, H, W, C) -> (N, rows, columns, taps, C), for ``size = (rows, columns)``; also known
-    as im2col.
+    as im2col. Taps that are neighbours in a row are neighbours in memory, so a whole run of
+    them is copied at a time.
     """
     n, _, _, c = source.shape
-    rows, columns = size
-    out = b.xp.empty((n, rows, columns, len(taps), c), dtype=source.dtype)
-    for t, (dy, dx) in enumerate(taps):
-        out[:, :, :, t] = source[
-            :,
-            dy : dy + (rows - 1) * step[0] + 1 : step[0],
-            dx : dx + (columns - 1) * step[1] + 1 : step[1],
-        ]
+    down, along, across, channel = source.strides
+    out = b.xp.empty((n, *size, len(taps), c), dtype=source.dtype)
+    strides = (down, along * step[0], across * step[1], across, channel)
+    for first, last in _runs(taps):
+        dy, dx = taps[first]
+        out[:, :, :, first:last] = b.xp.lib.stride_tricks.as_strided(
+            source[:, dy:, dx:], (n, *size, last - first, c), strides
+        )
     return out
+
+
+def _runs(taps: Sequence[Tap]) -> list[Tap]:
+    """``taps`` cut into stretches [first, last) of direct neighbours in one row."""
+    cuts = [0]
+    for t in range(1, len(taps)):
+        if taps[t] != (taps[t - 1][0], taps[t - 1][1] + 1):
+            cuts.append(t)
+    return list(zip(cuts, [*cuts[1:], len(taps)]))
 
 
 def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
@@ -68,6 +78,9 @@ def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
     one = max(size[0] * size[1] * taps * c * source.dtype.itemsize, 1)
     some = max(b.workspace // one, 1)
     return [slice(i, min(i + some, n)) for i in range(0, n, some)]
+
+
+# ---------------------------------------------------------------- the two products
 
 
 def correlate(
@@ -89,29 +102,26 @@ def correlate(
     xp = b.xp
     n, _, _, c = source.shape
     outputs = weight.shape[2]
+    if not source.size or not weight.size or not n * size[0] * size[1]:
+        return xp.zeros((n, *size, outputs), dtype=source.dtype)
     out = xp.empty((n, *size, outputs), dtype=source.dtype)
-    if not out.size:
-        return out
     matrix = weight.reshape(len(taps) * c, outputs)
-    if not matrix.size:
-        out[...] = 0
-        return out
     if _is_whole(source, taps, step, size):
-        rows = source.reshape(-1, c)
-        if c == 1:
-            return xp.multiply(rows, matrix, out=out.reshape(-1, outputs)).reshape(out.shape)
-        xp.matmul(rows, matrix, out=out.reshape(-1, outputs))
+        product = xp.multiply if c == 1 else xp.matmul
+        product(source.reshape(-1, c), matrix, out=out.reshape(-1, outputs))
         return out
+    if _in_bands(taps, step, size, c):
+        return _correlate_bands(b, source, weight, taps, out)
     for part in _batches(b, source, len(taps), size):
         windows = gather_windows(b, source[part], taps, step, size)
-        xp.matmul(windows.reshape(-1, matrix.shape[0]), matrix, out=out[part].reshape(-1, outputs))
+        xp.matmul(windows.reshape(-1, len(taps) * c), matrix, out=out[part].reshape(-1, outputs))
     return out
 
 
 def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], step: Tap) -> Array:
-    """The gradient of :func:`correlate` by its weight: ``Σ_n,i,j source[i·step + tap_t] grad[i]``.
+    """The gradient of :func:`correlate` by its weight: ``Σ source[i·step + tap_t] · grad[i]``.
 
-    (N, H, W, C), (N, rows, columns, O) -> (taps, C, O).
+    (N, H, W, C), (N, rows, columns, O) -> (taps, C, O); the sum is over samples and windows.
     """
     xp = b.xp
     c, outputs = source.shape[3], grad.shape[3]
@@ -120,6 +130,8 @@ def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], st
     if grad.size and total.size:
         if _is_whole(source, taps, step, size):
             total = _product_of_columns(xp, source.reshape(-1, c), grad.reshape(-1, outputs))
+        elif _in_bands(taps, step, size, c):
+            return _correlate_weight_bands(b, source, grad, taps)
         else:
             for part in _batches(b, source, len(taps), size):
                 windows = gather_windows(b, source[part], taps, step, size)
@@ -139,3 +151,81 @@ def _product_of_columns(xp: Any, left: Array, right: Array) -> Array:
 def _is_whole(source: Array, taps: Sequence[Tap], step: Tap, size: Tap) -> bool:
     """A 1×1 kernel at every place: the windows are the source itself."""
     return tuple(step) == (1, 1) and list(taps) == [(0, 0)] and source.shape[1:3] == tuple(size)
+
+
+# ---------------------------------------------------------------- the same, band by band
+#
+# At stride 1 the rows of a kernel see the same runs, one row further down. So each run is
+# gathered once, as wide as the widest row of the kernel, and the kernel's rows (its *bands*)
+# are multiplied one after another with the gathered rows shifted: a 3×3 kernel copies 3
+# pixels for each window instead of 9.
+
+
+def _in_bands(taps: Sequence[Tap], step: Tap, size: Tap, channels: int) -> bool:
+    """Whether working in bands pays: stride 1, several bands, products that are not tiny."""
+    bands = _runs(taps)
+    rows = [taps[first][0] for first, _ in bands]
+    span = max(dx for _, dx in taps) - min(dx for _, dx in taps) + 1
+    return (
+        tuple(step) == (1, 1)
+        and len(bands) > 1
+        and len(set(rows)) == len(rows)
+        and span * channels >= 32
+        and size[0] * size[1] >= 256
+    )
+
+
+def _band_pieces(b: Any, source: Array, taps: Sequence[Tap], size: Tap) -> Any:
+    """For each piece of the batch: its slice, and for each sample and band the rows to multiply.
+
+    Yields ``(sample, first, last, rows)`` with rows of shape (windows, (last - first) · C) for
+    the taps first … last-1.
+    """
+    c = source.shape[3]
+    left = min(dx for _, dx in taps)
+    span = max(dx for _, dx in taps) - left + 1
+    top, bottom = taps[0][0], taps[-1][0]
+    run = [(0, dx) for dx in range(left, left + span)]
+    tall = (size[0] + bottom - top, size[1])
+    for part in _batches(b, source, span, tall):
+        gathered = gather_windows(b, source[part, top:], run, (1, 1), tall)
+        gathered = gathered.reshape(gathered.shape[0], tall[0] * size[1], span * c)
+        for sample in range(gathered.shape[0]):
+            for first, last in _runs(taps):
+                dy, dx = taps[first]
+                start = (dy - top) * size[1]
+                rows = gathered[sample, start : start + size[0] * size[1]]
+                yield (
+                    part.start + sample,
+                    first,
+                    last,
+                    rows[:, (dx - left) * c : (dx - left + last - first) * c],
+                )
+
+
+def _correlate_bands(
+    b: Any, source: Array, weight: Array, taps: Sequence[Tap], out: Array
+) -> Array:
+    xp = b.xp
+    n, rows, columns, outputs = out.shape
+    flat = out.reshape(n, rows * columns, outputs)
+    more = xp.empty((rows * columns, outputs), dtype=out.dtype)
+    for sample, first, last, band in _band_pieces(b, source, taps, (rows, columns)):
+        matrix = weight[first:last].reshape(-1, outputs)
+        if first == 0:
+            xp.matmul(band, matrix, out=flat[sample])
+        else:
+            xp.matmul(band, matrix, out=more)
+            flat[sample] += more
+    return out
+
+
+def _correlate_weight_bands(b: Any, source: Array, grad: Array, taps: Sequence[Tap]) -> Array:
+    xp = b.xp
+    n, rows, columns, outputs = grad.shape
+    flat = grad.reshape(n, rows * columns, outputs)
+    total = xp.zeros((len(taps), source.shape[3], outputs), dtype=source.dtype)
+    for sample, first, last, band in _band_pieces(b, source, taps, (rows, columns)):
+        piece = _product_of_columns(xp, band, flat[sample])
+        total[first:last] += piece.reshape(last - first, -1, outputs)
+    return total
