@@ -271,47 +271,53 @@ class Primitive(_Operation):
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute on tensors and, if one of them requires a gradient, record it."""
         arrays = []
-        mask = 0
+        edges = []
+        mask = 0  # bit i: input i requires a gradient
         bit = 1
         for x in inputs:
+            edge = None
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 if x.requires_grad:
                     mask |= bit
+                    edge = x if x.node is None else x.node
             elif type(x) in _PLAIN:
                 arrays.append(x)
             else:
                 arrays.append(self._coerce(x))
+            edges.append(edge)
             bit += bit
         if self.defaults:
             options = {**self.defaults, **options}
 
         backend = active.backend
-        out = self._run(backend, arrays, options)
+        try:
+            out = self.forward(backend, *arrays, **options)
+        except Exception as error:
+            raise self._explain(error, backend, arrays) from error
         if out.dtype is _FLOAT64 and (promoted := _promoted(arrays)) is not None:
-            out = self._run(backend, promoted, options)
+            out = self.forward(backend, *promoted, **options)
         if not isinstance(out, backend.array_type):
             out = backend.asarray(out)  # NumPy reductions return scalars
         if mode.anomaly:
             check_forward(self.name, [out], arrays)
 
-        if not mask or not mode.grad_enabled or not self.differentiable:
+        if not mask or not mode.grad_enabled:
             return Tensor(out)
-        node = self._record(inputs, arrays, out, options, mask)
-        return Tensor(out, True, node) if node is not None else Tensor(out)
+        node = self._record(edges, arrays, out, options, mask)
+        return Tensor(out) if node is None else Tensor(out, True, node)
 
     def _record(
         self,
-        inputs: tuple[Any, ...],
+        edges: list[Any],
         arrays: list[Any],
         out: Array,
         options: dict[str, Any],
         mask: int,
     ) -> Node | None:
         """A node that keeps what the rules for the inputs in ``mask`` will read."""
-        edges = tuple([x.edge if isinstance(x, Tensor) else None for x in inputs])
         if self.joint_rule is not None:
-            node = Node(self, edges, (), options, shapes=tuple(x.shape for x in arrays))
+            node = Node(self, edges, (), options, shapes=tuple([x.shape for x in arrays]))
         else:
             plan = self._plans.get(mask)
             if plan is None:
@@ -331,8 +337,8 @@ class Primitive(_Operation):
             shapes = None
             if self.broadcasts:
                 shape = out.shape
-                for x in inputs:
-                    if isinstance(x, Tensor) and x.data.shape != shape:
+                for index, edge in enumerate(edges):
+                    if edge is not None and arrays[index].shape != shape:
                         shapes = tuple([getattr(x, "shape", None) for x in arrays])
                         break
             node = Node(self, edges, saved, options, plan, shapes)

@@ -76,7 +76,7 @@ class Node:
     def __init__(
         self,
         op: Any,
-        inputs: tuple[Any, ...],
+        inputs: Sequence[Any],
         saved: Any,
         options: dict[str, Any],
         plan: Any = None,
