@@ -25,6 +25,17 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **(extra or {})}
 
 
+def fresh(code: str) -> dict[str, Any]:
+    """Run the code in a fresh interpreter and return the JSON object that it printed last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    if done.returncode != 0:
+        raise WorkerError((done.stderr.splitlines() or ["no message"])[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
 class WorkerProcess:
     """Starts a worker, asks it, and ends it; use it in a ``with`` statement."""
 

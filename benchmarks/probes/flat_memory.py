@@ -8,17 +8,14 @@ two readings, so reference cycles left by a step count as growth, too.
 from __future__ import annotations
 
 import gc
-import json
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from benchmarks.memory import resident_mib
-from benchmarks.process import WorkerError, environment
+from benchmarks.process import fresh
 
 
 def small_step() -> Callable[[], Any]:
@@ -39,51 +36,66 @@ def small_step() -> Callable[[], Any]:
     return step
 
 
-def growth(step: Callable[[], Any], steps: int, warm_up: int = 200) -> dict[str, float | None]:
-    """How much more is held after ``steps`` steps than before, the first ``warm_up`` not counted.
+class Held(NamedTuple):
+    """One reading of the three witnesses."""
 
-    Returns ``resident_mib`` (None where the system does not say), ``traced_kib`` and ``objects``.
+    resident_mib: float | None
+    traced_kib: float
+    objects: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """What this process holds at the moment."""
+        return cls(resident_mib(), tracemalloc.get_traced_memory()[0] / 1024, len(gc.get_objects()))
+
+
+def growth(step: Callable[[], Any], steps: int, warm_up: int = 200) -> Held:
+    """How much more is held after ``steps`` steps than before, the first ``2 * warm_up`` excepted.
+
+    The steps are made in two halves, and the smaller growth of the two counts twice: what grows,
+    grows in both, while what happens once (the interpreter rehashing its table of strings, say)
+    does not. ``resident_mib`` is None where the system does not say.
     """
+    readings = []
+    was_enabled = gc.isenabled()
     for _ in range(warm_up):
         step()
-    was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     tracemalloc.start()
     try:
         for _ in range(warm_up):  # so that tracemalloc has seen the buffers that steps reuse
             step()
-        objects, resident = len(gc.get_objects()), resident_mib()
-        traced = tracemalloc.get_traced_memory()[0]
-        for _ in range(steps):
-            step()
-        traced = tracemalloc.get_traced_memory()[0] - traced
-        now = resident_mib()
-        objects = len(gc.get_objects()) - objects
+        readings.append(Held.now())
+        for _ in range(2):
+            for _ in range(steps // 2):
+                step()
+            readings.append(Held.now())
     finally:
         tracemalloc.stop()
         if was_enabled:
             gc.enable()
-    return {
-        "resident_mib": None if now is None or resident is None else now - resident,
-        "traced_kib": traced / 1024,
-        "objects": objects,
-    }
+    return Held(*(_twice_the_smaller(*values) for values in zip(*readings)))
+
+
+def _twice_the_smaller(before: Any, halfway: Any, after: Any) -> Any:
+    if before is None or halfway is None or after is None:
+        return None
+    return 2 * min(halfway - before, after - halfway)
+
+
+CODE = """
+import json
+from benchmarks.probes.flat_memory import growth, small_step
+print(json.dumps(growth(small_step(), {steps})._asdict()))
+"""
 
 
 def probe(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
     """Growth over the steps, measured in a fresh process."""
     steps = 500 if quick else 10_000
     say(f"memory: {steps} steps")
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.probes.flat_memory", str(steps)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    if done.returncode != 0:
-        raise WorkerError((done.stderr.splitlines() or ["no message"])[-1])
-    grown = json.loads(done.stdout)
+    grown = fresh(CODE.format(steps=steps))
     return {
         "specification": "memory",
         "title": f"growth over {steps} training steps of a small network",
@@ -93,7 +105,3 @@ def probe(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
             {"label": "objects", "value": grown["objects"], "unit": ""},
         ],
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(growth(small_step(), int(sys.argv[1]))))

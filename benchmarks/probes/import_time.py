@@ -8,13 +8,10 @@ first training step of the dense VAE is from the same point.
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.process import WorkerError, environment
+from benchmarks.process import fresh
 from benchmarks.statistics import spread
 
 IMPORT = """
@@ -36,17 +33,6 @@ from benchmarks.workloads.vae import Vae
 Vae().{library}({{}}).run()
 print(json.dumps({{"seconds": time.perf_counter() - started}}))
 """
-
-
-def fresh(code: str) -> dict[str, Any]:
-    """Run the code in a fresh interpreter and return the JSON object that it printed last."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
-    )
-    if done.returncode != 0:
-        raise WorkerError((done.stderr.splitlines() or ["no message"])[-1])
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def imported_by(library: str) -> list[str]:

@@ -19,16 +19,26 @@ def test_importing_minigen_costs_little_beyond_numpy():
 
 def test_training_steps_leave_nothing_behind():
     grown = growth(small_step(), steps=400, warm_up=50)
-    assert grown["objects"] <= 20
-    assert grown["traced_kib"] < 32
-    assert grown["resident_mib"] is None or grown["resident_mib"] < 4
+    assert grown.objects <= 20
+    assert grown.traced_kib < 32
+    assert grown.resident_mib is None or grown.resident_mib < 4
 
 
 def test_a_step_that_keeps_something_is_noticed():
     kept = []
     grown = growth(lambda: kept.append([len(kept)] * 100), steps=100, warm_up=1)
-    assert grown["objects"] >= 100
-    assert grown["traced_kib"] > 50
+    assert grown.objects >= 100
+    assert grown.traced_kib > 50
+
+
+def test_what_is_kept_once_is_not_growth():
+    kept = []
+
+    def once():
+        if not kept:
+            kept.extend([[] for _ in range(1000)])
+
+    assert growth(once, steps=100, warm_up=0).objects < 1000
 
 
 def test_a_reference_cycle_counts_as_growth():
@@ -37,7 +47,7 @@ def test_a_reference_cycle_counts_as_growth():
         loop.append(loop)
 
     grown = growth(cycle, steps=100, warm_up=1)
-    assert grown["objects"] >= 100
+    assert grown.objects >= 100
     assert gc.isenabled()
 
 
