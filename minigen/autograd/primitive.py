@@ -153,13 +153,26 @@ class _Operation:
         except Exception as error:
             raise self._explain(error, backend, arrays) from error
 
-    def _explain(self, error: Exception, backend: Backend, arrays: list[Any]) -> Exception:
+    def _as_array(self, out: Any, backend: Backend, arrays: list[Any]) -> Any:
+        """A result that is no array of the backend: NumPy's reductions return scalars."""
+        foreign = self._foreign(backend, arrays)
+        if foreign is not None:  # everything ran in another backend's memory
+            raise foreign
+        return backend.asarray(out)
+
+    def _foreign(self, backend: Backend, arrays: list[Any]) -> TypeError | None:
         for position, x in enumerate(arrays):
             if hasattr(x, "dtype") and not isinstance(x, backend.array_type):
                 return TypeError(
                     f"{self.name}: argument {self._argument(position)} lies in {_kind(x)}, "
                     f"but the active backend is {backend.name}"
                 )
+        return None
+
+    def _explain(self, error: Exception, backend: Backend, arrays: list[Any]) -> Exception:
+        foreign = self._foreign(backend, arrays)
+        if foreign is not None:
+            return foreign
         shapes = ", ".join(
             f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
             for i, x in enumerate(arrays)
@@ -298,7 +311,7 @@ class Primitive(_Operation):
         if out.dtype is _FLOAT64 and (promoted := _promoted(arrays)) is not None:
             out = self.forward(backend, *promoted, **options)
         if not isinstance(out, backend.array_type):
-            out = backend.asarray(out)  # NumPy reductions return scalars
+            out = self._as_array(out, backend, arrays)
         if mode.anomaly:
             check_forward(self.name, [out], arrays)
 
@@ -424,7 +437,12 @@ class Fused(_Operation):
         backend = active.backend
         out, saved = self._run(backend, arrays, options)
         outs = out if isinstance(out, tuple) else (out,)
-        outs = tuple([y if isinstance(y, backend.array_type) else backend.asarray(y) for y in outs])
+        outs = tuple(
+            [
+                y if isinstance(y, backend.array_type) else self._as_array(y, backend, arrays)
+                for y in outs
+            ]
+        )
         if mode.anomaly:
             check_forward(self.name, outs, arrays)
         if not (

@@ -21,7 +21,7 @@ import numpy as np
 from minigen.autograd import writes
 from minigen.autograd.mode import mode
 from minigen.autograd.tape import Node
-from minigen.backends import Array, active
+from minigen.backends import Array, active, to_host
 
 DEFAULT_DTYPE = np.dtype("float32")
 
@@ -106,7 +106,7 @@ class Tensor:
         The memory of a tensor that takes part in differentiation comes read-only: a write
         through NumPy would go unnoticed. Use ``x.detach().numpy()`` to write nevertheless.
         """
-        host = active.backend.to_host(self.data)
+        host = to_host(self.data)
         if self.requires_grad and host is self.data:
             host = host.view()
             host.flags.writeable = False
@@ -127,11 +127,11 @@ class Tensor:
         """The value of a one-element tensor as a Python number."""
         if self.data.size != 1:
             raise ValueError(f"item() needs exactly one element, got shape {self.shape}")
-        return active.backend.to_host(self.data).item()
+        return to_host(self.data).item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""
-        return active.backend.to_host(self.data).tolist()
+        return to_host(self.data).tolist()
 
     def __float__(self) -> float:
         return float(self.item())

@@ -16,6 +16,8 @@ import importlib
 import os
 from types import TracebackType
 
+import numpy as np
+
 from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures, RandomStream
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "RandomStream",
     "active",
     "get_backend",
+    "to_host",
     "use",
 ]
 
@@ -72,6 +75,17 @@ class _Active:
 
 
 active = _Active()
+
+
+def to_host(array: Array) -> np.ndarray:
+    """``array`` as a NumPy array, whichever backend it belongs to.
+
+    Reading a result must also work after the block that computed it on another backend.
+    """
+    backend = active.backend
+    if not isinstance(array, backend.array_type):
+        backend = next(b for b in _instances.values() if isinstance(array, b.array_type))
+    return backend.to_host(array)
 
 
 class use:  # noqa: N801 - reads as a verb: mg.use("cupy")

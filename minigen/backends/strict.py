@@ -123,7 +123,7 @@ SIGNATURES = {
 
 CREATION = {
     "arange": "start stop step dtype",
-    "array": "obj dtype copy order ndmin",
+    "array": "obj dtype copy order",
     "asarray": "a dtype order",
     "ascontiguousarray": "a dtype",
     "empty": "shape dtype order",
@@ -157,7 +157,7 @@ LINALG = {
 """Functions of ``xp.linalg``; ``solve`` is written out below."""
 
 HOST = """
-bool_ broadcast_shapes can_cast dtype e finfo float16 float32 float64 floating iinfo inf int8
+bool_ broadcast_shapes dtype e finfo float16 float32 float64 floating iinfo inf int8
 int16 int32 int64 integer issubdtype nan newaxis number pi promote_types uint8 uint16 uint32
 uint64
 """
@@ -216,14 +216,14 @@ def _ufunc(ufunc: np.ufunc, name: str) -> Any:
 
 
 def _refuse_odd_types(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16:
+    if array.dtype.char not in "?bBhHiIlLqQefdFD":
         raise ValueError(f"Unsupported dtype {array.dtype}")
     return array
 
 
-def _array(obj: Any, dtype: Any = None, copy: bool = True, order: str = "K", ndmin: int = 0) -> Any:
+def _array(obj: Any, dtype: Any = None, copy: bool = True, order: Any = "K") -> Any:
     """A copy on the device: what comes from the host is always copied."""
-    return _refuse_odd_types(np.array(obj, dtype=dtype, order=order, ndmin=ndmin))  # type: ignore[call-overload]
+    return _refuse_odd_types(np.array(obj, dtype=dtype, order=order))
 
 
 def _as_array(a: Any, dtype: Any = None, order: Any = None) -> StrictArray:

@@ -328,7 +328,6 @@ class StrictArray:
     __int__ = _to_host("int", int)
     __complex__ = _to_host("complex", complex)
     __bool__ = _to_host("bool", bool)
-    __index__ = _to_host("index", lambda array: array.__index__())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise TypeError(
