@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigen as mg
+from minigen.backends.strict import count_transfers
 from minigen.errors import UserError
 from minigen.recipes import RECIPES, find
 from minigen.recipes.base import Oracle
@@ -288,3 +290,27 @@ def test_every_entry_of_the_table_leads_to_a_recipe_that_is_named_so() -> None:
         for budget in recipe.budgets:
             for data in ("digits", "mnist", recipe.default_data):
                 assert recipe.Config(**recipe.preset(budget, data)).steps >= 1
+
+
+def test_a_run_trained_on_another_backend_is_evaluated_on_this_one(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with mg.use("strict"):
+        make(folder).train()
+        there = Run.open(folder).evaluate()["metrics"]
+    assert json.loads((folder / "config.json").read_text())["backend"] == "strict"
+    here = Run.open(folder).evaluate()["metrics"]
+    # The noise of an evaluation comes from the backend's own stream: near, not equal.
+    assert here["kl_nats"] == pytest.approx(there["kl_nats"], rel=1e-4)
+    assert here["nelbo_nats"] == pytest.approx(there["nelbo_nats"], rel=0.02)
+
+
+def test_a_training_step_brings_nothing_to_the_host_before_the_log_asks(tmp_path: Path) -> None:
+    with mg.use("strict"):
+        run = make(tmp_path / "run")
+        batches = run.recipe.batches(run.data("train"))
+        with count_transfers() as count:
+            for _ in range(3):
+                run.recipe.step(next(batches))
+        assert count.total == 0, count
