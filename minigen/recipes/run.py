@@ -92,7 +92,8 @@ class Run:
         config = kind.Config(**values)
         folder = Path(out) if out is not None else _free_folder(model)
         _must_be_free(folder)
-        train = kind.load_data(data, "train", data_dir)
+        # Both splits that training needs, before anything is written.
+        train, held_out = (kind.load_data(data, split, data_dir) for split in ("train", CHOOSE_ON))
         settings = {
             "minigen": __version__,
             "model": model,
@@ -105,7 +106,8 @@ class Run:
             "facts": kind.describe(config, train),
         }
         run = cls(folder, settings, _build(kind, config, settings))
-        run._splits[data, "train"] = train
+        run.recipe.check(held_out)
+        run._splits = {(data, "train"): train, (data, CHOOSE_ON): held_out}
         make_folder(folder)
         write_json(folder / "config.json", settings)
         return run

@@ -174,9 +174,10 @@ class VAERecipe(Recipe):
         )
 
     def _draw_interpolation(self, path: Path, data: Dataset, where: str, length: int = 11) -> None:
-        """Straight lines between the codes of image 2i and image 2i + 1."""
-        codes, _ = self.model.encode(self._some(data, 16))  # (16, Z)
+        """Straight lines between the codes of image 2i and image 2i + 1; a lone image stays."""
+        codes, _ = self.model.encode(self._some(data, 16))  # (≤ 16, Z)
         ends = codes.numpy()
+        ends = np.concatenate([ends, ends[-1:]]) if len(ends) % 2 else ends
         along = np.linspace(0.0, 1.0, length, dtype=ends.dtype)[:, None]  # (length, 1)
         strips = []
         for start, end in zip(ends[0::2], ends[1::2], strict=True):

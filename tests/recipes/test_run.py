@@ -184,6 +184,7 @@ def test_a_diverging_run_ends_in_one_line_and_keeps_what_was_written(tmp_path: P
     [
         ({"model": "vea"}, r"model must be one of .*did you mean 'vae'\?"),
         ({"data": "mnits"}, "mnits"),
+        ({"data": "three.npy"}, "split 'val' of .* must not be empty"),
         ({"budget": "shrot"}, r"budget must be one of short, long.*did you mean 'short'\?"),
         ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
@@ -191,12 +192,14 @@ def test_a_diverging_run_ends_in_one_line_and_keeps_what_was_written(tmp_path: P
     ],
 )
 def test_bad_arguments_are_one_line_and_leave_nothing_behind(
-    tmp_path: Path, arguments: dict, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict, message: str
 ) -> None:
+    np.save(tmp_path / "three.npy", np.zeros((3, 4, 4), np.uint8))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message) as caught:
         Run.create(**{"model": "vae", "out": tmp_path / "run", **arguments})
     assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["three.npy"]
 
 
 def test_a_folder_in_use_is_never_written_to(finished: Path, tmp_path: Path) -> None:
@@ -281,6 +284,16 @@ def test_data_of_another_shape_are_refused_by_eval(finished: Path, tmp_path: Pat
     np.savez(tmp_path / "wide.npz", train=np.zeros((9, 1, 8, 9), np.uint8))
     with pytest.raises(UserError, match=r"shape \[1, 8, 8\], got \[1, 8, 9\]"):
         Run.open(finished).evaluate(data=str(tmp_path / "wide.npz"), split="train")
+
+
+@pytest.mark.parametrize("count", [10, 51])
+def test_a_few_images_of_ones_own_are_enough_for_a_run(tmp_path: Path, count: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 6, 5), dtype=np.uint8)
+    np.save(tmp_path / "own.npy", images)
+    Run.create(
+        "vae", data=str(tmp_path / "own.npy"), out=tmp_path / "run", steps=3, options=SMALL
+    ).train()
+    assert Run.open(tmp_path / "run").sample(4).shape == (4, 3, 6, 5)
 
 
 def test_every_entry_of_the_table_leads_to_a_recipe_that_is_named_so() -> None:
