@@ -15,25 +15,79 @@ from minigen.nn.activation import (
     Softplus,
     Tanh,
 )
+from minigen.nn.attention import MultiheadAttention
+from minigen.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from minigen.nn.container import Identity, ModuleDict, ModuleList, Sequential
+from minigen.nn.conv import CausalConv1d, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from minigen.nn.coupling import AdditiveCoupling, AffineCoupling
+from minigen.nn.dropout import Dropout, Dropout2d
+from minigen.nn.embedding import Embedding
+from minigen.nn.flow import ActNorm, Flow, FlowLayer, InvertibleConv1x1
 from minigen.nn.linear import Flatten, Linear, Unflatten
+from minigen.nn.masked import MaskedConv2d, autoregressive_mask
 from minigen.nn.module import LoadReport, Module
+from minigen.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm
 from minigen.nn.parameter import Parameter
+from minigen.nn.recurrent import GRU, LSTM, GRUCell, LSTMCell
+from minigen.nn.reparametrize import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
+from minigen.nn.resampling import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    MaxPool2d,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+)
 
 __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "ActNorm",
+    "AdaptiveAvgPool2d",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "CausalConv1d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Dropout2d",
+    "Embedding",
     "Flatten",
+    "Flow",
+    "FlowLayer",
+    "GRUCell",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm2d",
+    "InvertibleConv1x1",
+    "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LoadReport",
     "LogSoftmax",
+    "MaskedConv2d",
+    "MaxPool2d",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -43,5 +97,11 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
+    "autoregressive_mask",
     "init",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "weight_norm",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd.tensor import Tensor
+from minigen.ops._arguments import spread
 
 
 def positive(layer: str, **sizes: Any) -> None:
@@ -16,19 +17,36 @@ def positive(layer: str, **sizes: Any) -> None:
             raise ValueError(f"{layer}: {name} must be an integer ≥ 1, got {value}")
 
 
-def need_channels(layer: str, x: Any, channels: int, *ndims: int, dim: int = 1) -> None:
-    """Raise unless ``x`` is a float tensor of one of ``ndims`` dimensions with this many channels.
+def lengths(layer: str, value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ...]:
+    """An integer, or ``count`` of them, as a tuple; the layer is named if it is neither."""
+    return spread(value, count, f"{layer}: {name}", minimum)
 
-    ``dim`` is where the channels are in a batch; a shape one shorter than all others is one
-    sample without the batch's dimension only if ``ndims`` allows it.
-    """
+
+def probability(layer: str, p: Any) -> None:
+    """Raise unless ``p`` is a number in [0, 1]."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)):
+        raise TypeError(f"{layer}: p must be a number in [0, 1], got {p!r}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{layer}: p must be a number in [0, 1], got {p}")
+
+
+def need_tensor(layer: str, x: Any, argument: str = "input") -> None:
+    """Raise unless ``x`` is a floating-point tensor."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{layer}: input must be a Tensor, got {type(x).__name__}")
+        raise TypeError(f"{layer}: {argument} must be a Tensor, got {type(x).__name__}")
     if x.dtype.kind != "f":
-        raise TypeError(f"{layer}: input must be floating-point, got {x.dtype}")
+        raise TypeError(f"{layer}: {argument} must be floating-point, got {x.dtype}")
+
+
+def need_channels(layer: str, x: Any, channels: int, ndims: tuple[int, ...], dim: int) -> None:
+    """Raise unless ``x`` is a float tensor of one of ``ndims`` dimensions, ``channels`` in ``dim``.
+
+    ``dim`` counts from the end where one sample without the batch's dimension is accepted too.
+    """
+    need_tensor(layer, x)
     if x.ndim not in ndims or x.shape[dim] != channels:
         counts = " or ".join(str(n) for n in ndims)
         raise ValueError(
-            f"{layer}: input must have {counts} dimensions with {channels} channels in "
-            f"dimension {dim}, got shape {x.shape}"
+            f"{layer}: input must have {counts} dimensions with length {channels} in dimension "
+            f"{dim}, got shape {x.shape}"
         )
