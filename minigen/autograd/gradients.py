@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigen.autograd.mode import enable_grad
+from minigen.autograd.primitive import functions
 from minigen.autograd.tape import backpropagate
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
@@ -53,6 +54,8 @@ def backward(
                 if changed is not None:
                     grad, owned = (changed if create_graph else changed.data), owned - {leaf}
         if create_graph:
+            if grad.dtype != leaf.dtype:
+                grad = functions.cast(grad, dtype=leaf.dtype)
             leaf.grad = grad if leaf.grad is None else leaf.grad + grad
         else:
             _accumulate(leaf, grad, leaf in owned)
@@ -60,13 +63,16 @@ def backward(
 
 def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
     """Add a raw gradient to ``leaf.grad``, which never shares memory with anything else."""
+    if grad.dtype != leaf.dtype:  # the leaf met a tensor of another precision
+        grad, is_owned = grad.astype(leaf.dtype), True
     if leaf.grad is not None:
         if leaf.grad.node is None:
             leaf.grad.data += grad
         else:  # left by a backward with create_graph: part of another graph
             leaf.grad = Tensor(leaf.grad.data + grad)
     elif leaf.grad_buffer is not None:
-        leaf.grad_buffer[...] = grad
+        if grad is not leaf.grad_buffer:  # a rule may have written it there itself
+            leaf.grad_buffer[...] = grad
         leaf.grad = Tensor(leaf.grad_buffer)
     elif is_owned and isinstance(grad, active.backend.array_type):
         leaf.grad = Tensor(grad)
@@ -129,7 +135,9 @@ def grad(
                 f"pass allow_unused=True to get None for it"
             )
         if g is not None and not create_graph:
-            g = Tensor(active.backend.xp.array(g, order="K"))
+            g = Tensor(active.backend.xp.array(g, dtype=x.dtype, order="K"))
+        elif g is not None and g.dtype != x.dtype:
+            g = functions.cast(g, dtype=x.dtype)
         results.append(g)
     return tuple(results)
 

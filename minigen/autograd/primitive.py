@@ -21,6 +21,9 @@ it needs, and only that is kept in memory until the backward pass:
 ``out``         the op's own result
 ``x_shape``     only the shape of ``x`` (so that ``x`` itself can be freed)
 ``dim`` …       any option, that is any keyword argument of the op
+``into``        the array in which the gradient would best be written, or None. It is given
+                in an ordinary backward pass for a parameter of an optimizer, whose gradients
+                lie side by side in one buffer; a rule may ignore it
 ==============  ==========================================================================
 
 ``f`` is the trick by which a rule is written once and executed in two ways. It holds all
@@ -47,7 +50,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +61,7 @@ from minigen.autograd.tape import Node, backpropagate, pick
 from minigen.backends import Array, Backend, active
 
 _FLOAT64 = np.dtype("float64")
+_FLOAT16 = np.dtype("float16")
 _FLOAT32 = np.dtype("float32")
 _PLAIN = frozenset({int, float, bool, type(None)})  # scalars that never change a dtype
 
@@ -82,6 +86,7 @@ class _RawFunctions:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.xp = backend.xp  # for a rule that writes into an array it was given
 
     def __getattr__(self, name: str) -> Any:
         forward = functools.partial(registry[name].forward, self._backend)
@@ -192,13 +197,15 @@ def _kind(value: Any) -> str:
     return f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
 
 
-def _promoted(arrays: list[Any]) -> list[Any] | None:
-    """Integers as float32, when NumPy would make float64 of them; None if float64 came in.
+def _promoted(arrays: list[Any], result: Any) -> list[Any] | None:
+    """Integers as float32, where NumPy made another float of them; None if nothing is to do.
 
-    NumPy computes ``int64 * float32`` and ``exp(int64)`` in float64. Here, as in PyTorch,
-    float64 comes out only where float64 went in.
+    NumPy computes ``int64 * float32`` and ``exp(int64)`` in float64, ``exp(bool)`` in float16.
+    Here, as in PyTorch, they come out only where they went in.
     """
-    if any(getattr(x, "dtype", None) == _FLOAT64 for x in arrays):
+    if result is not _FLOAT64 and result is not _FLOAT16:
+        return None
+    if any(getattr(x, "dtype", None) is result for x in arrays):  # (None == float64 is true)
         return None
     return [
         x.astype(_FLOAT32) if hasattr(x, "dtype") and x.dtype.kind in "iub" else x for x in arrays
@@ -217,6 +224,7 @@ class Plan:
     __slots__ = ("keep", "rules")
 
     INPUT, OUT, SHAPE, DTYPE = range(4)
+    INTO = -1  # not saved: found when the rule runs
 
     def __init__(self, op: Primitive, mask: int) -> None:
         keep: list[tuple[int, int]] = []
@@ -227,6 +235,9 @@ class Plan:
                 continue
             where: list[Any] = []
             for wanted in list(inspect.signature(rule).parameters)[2:]:
+                if wanted == "into":
+                    where.append(Plan.INTO)
+                    continue
                 source = self._source(op, wanted)
                 if source is None:
                     where.append(wanted)
@@ -308,7 +319,7 @@ class Primitive(_Operation):
             out = self.forward(backend, *arrays, **options)
         except Exception as error:
             raise self._explain(error, backend, arrays) from error
-        if out.dtype is _FLOAT64 and (promoted := _promoted(arrays)) is not None:
+        if out.dtype is not _FLOAT32 and (promoted := _promoted(arrays, out.dtype)) is not None:
             out = self.forward(backend, *promoted, **options)
         if not isinstance(out, backend.array_type):
             out = self._as_array(out, backend, arrays)
@@ -364,7 +375,12 @@ class Primitive(_Operation):
         return iter(node.saved)
 
     def gradients(
-        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+        self,
+        node: Node,
+        grad: Any,
+        needed: set[Any] | None,
+        create_graph: bool,
+        arrived: Container[Any] | None = None,
     ) -> Sequence[Any]:
         """Run the rules: on raw arrays, or on tensors when ``create_graph``."""
         f: Any = functions if create_graph else raw_functions(active.backend)
@@ -376,7 +392,14 @@ class Primitive(_Operation):
         for index, rule, where in node.plan.rules:
             if needed is not None and node.inputs[index] not in needed:
                 continue
-            g = rule(f, grad, *[options[w] if type(w) is str else saved[w] for w in where])
+            if Plan.INTO in where:
+                into = _buffer_of(node.inputs[index], arrived)
+                arguments = [
+                    into if w == Plan.INTO else _argument(w, saved, options) for w in where
+                ]
+            else:
+                arguments = [options[w] if type(w) is str else saved[w] for w in where]
+            g = rule(f, grad, *arguments)
             if node.shapes is not None and g.shape != node.shapes[index]:
                 g = f.sum_to(g, shape=node.shapes[index])
             results[index] = g
@@ -392,6 +415,17 @@ class Primitive(_Operation):
                 value = _on_tape(value, node.inputs[index])
             values.append(value)
         return values
+
+
+def _argument(where: Any, saved: Sequence[Any], options: dict[str, Any]) -> Any:
+    return options[where] if type(where) is str else saved[where]
+
+
+def _buffer_of(edge: Any, arrived: Container[Any] | None) -> Array | None:
+    """The gradient buffer of a leaf to which no gradient has come yet, else None."""
+    if arrived is None or type(edge) is Node or edge.grad is not None or edge in arrived:
+        return None
+    return edge.grad_buffer
 
 
 def _on_tape(array: Array, edge: Any) -> Tensor:
@@ -465,7 +499,12 @@ class Fused(_Operation):
         return iter([*arrays, *outs, *(saved if isinstance(saved, tuple) else ())])
 
     def gradients(
-        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+        self,
+        node: Node,
+        grad: Any,
+        needed: set[Any] | None,
+        create_graph: bool,
+        arrived: Container[Any] | None = None,
     ) -> Sequence[Any]:
         """The backward kernel; under ``create_graph``, the gradient of the replayed reference."""
         if create_graph:

@@ -26,7 +26,7 @@ Who owns a gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Protocol
 
 from minigen.autograd import writes
@@ -40,7 +40,12 @@ class Operation(Protocol):
     name: str
 
     def gradients(
-        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+        self,
+        node: Node,
+        grad: Any,
+        needed: set[Any] | None,
+        create_graph: bool,
+        arrived: Container[Any] | None = None,
     ) -> Sequence[Any]:
         """The gradient for each of ``node.inputs`` (None where there is none)."""
 
@@ -102,7 +107,12 @@ class _Pick:
     name = "pick"
 
     def gradients(
-        self, node: Node, grad: Any, needed: set[Any] | None, create_graph: bool
+        self,
+        node: Node,
+        grad: Any,
+        needed: set[Any] | None,
+        create_graph: bool,
+        arrived: Container[Any] | None = None,
     ) -> Sequence[Any]:
         raise AssertionError("the walk collects the outputs of one op itself")
 
@@ -177,6 +187,8 @@ def backpropagate(
     for root, seed in zip(roots, seeds):
         deliver(root, seed)
 
+    # In `backward()` a rule may write a parameter's first gradient straight into its buffer.
+    arrived = pending if wanted is None and not create_graph else None
     found: dict[Any, Any] = {}
     with enable_grad() if create_graph else no_grad():
         for node in order:
@@ -202,7 +214,7 @@ def backpropagate(
                 )
             if node.time < writes.latest.time:
                 writes.check(node.op.name, node.time, node.op.kept(node))
-            grads = node.op.gradients(node, grad, needed, create_graph)
+            grads = node.op.gradients(node, grad, needed, create_graph, arrived)
             if mode.anomaly:
                 check_backward(node, grads)
             if not (retain_graph or create_graph):

@@ -235,7 +235,11 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_writable()
-        self.data[_raw_index(index)] = value.data if isinstance(value, Tensor) else value
+        if isinstance(value, Tensor):
+            value = value.data
+        elif not isinstance(value, (bool, int, float)):
+            value = active.backend.asarray(value)
+        self.data[_raw_index(index)] = value
         writes.note_write(self.data)
 
     def copy_(self, value: Any) -> Tensor:
@@ -299,10 +303,10 @@ class Tensor:
         return functions.power(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return functions.matmul(self, other)
+        return self.matmul(other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return functions.matmul(other, self)
+        return Tensor.matmul(other, self)
 
     def __neg__(self) -> Tensor:
         return functions.negative(self)
@@ -346,9 +350,11 @@ class Tensor:
 
 
 def _raw_index(index: Any) -> Any:
-    """The index with tensors replaced by their raw arrays."""
+    """The index with tensors and NumPy arrays as raw arrays of the backend."""
     if isinstance(index, tuple):
         return tuple(_raw_index(part) for part in index)
+    if isinstance(index, np.ndarray):
+        return active.backend.asarray(index)
     return index.data if isinstance(index, Tensor) else index
 
 

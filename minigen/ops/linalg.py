@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
@@ -114,9 +116,11 @@ def _linear(b, x, weight, bias):
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _weight_gradient(f: Any, g: Any, x: Any) -> Any:
-    """``gᵀ x``: (…, out), (…, in) -> (out, in)."""
+def _weight_gradient(f: Any, g: Any, x: Any, into: Any) -> Any:
+    """``gᵀ x``: (…, out), (…, in) -> (out, in), written where the optimizer wants it."""
     rows_g, rows_x = _rows(f, g), _rows(f, x)
+    if into is not None:
+        return f.xp.matmul(rows_g.T, rows_x, out=into)
     return f.matmul(f.permute(rows_g, dims=(1, 0)), rows_x)
 
 
@@ -126,7 +130,7 @@ def _rows(f: Any, x: Any) -> Any:
 
 _linear.rules(
     x=lambda f, g, weight, x_shape: f.reshape(f.matmul(_rows(f, g), weight), shape=x_shape),
-    weight=lambda f, g, x: _weight_gradient(f, g, x),
+    weight=lambda f, g, x, into: _weight_gradient(f, g, x, into),
     bias=lambda f, g: f.sum_to(g, shape=(g.shape[-1],)),
 )
 
@@ -218,6 +222,10 @@ def logdet(x: Tensor) -> Tensor:
 @primitive(name="solve")
 def _solve(b, x, other):
     """``x⁻¹ other``."""
+    if x.shape[:-2] != other.shape[:-2]:  # CuPy's does not broadcast batches
+        batch = np.broadcast_shapes(x.shape[:-2], other.shape[:-2])
+        x = b.xp.broadcast_to(x, (*batch, *x.shape[-2:]))
+        other = b.xp.broadcast_to(other, (*batch, *other.shape[-2:]))
     return b.xp.linalg.solve(x, other)
 
 
