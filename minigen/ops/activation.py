@@ -148,7 +148,7 @@ silu.rules(x=_silu_rule)
 @primitive
 def erf(b, x):
     """The error function ``2/√π ∫₀ˣ e^(-t²) dt``."""
-    return error_function(b, x)
+    return error_function(b, x if x.dtype.kind == "f" else x.astype("float32"))
 
 
 erf.rules(x=lambda f, g, x: g * (2 / math.sqrt(math.pi)) * f.exp(-f.square(x)))
@@ -175,7 +175,8 @@ _GELU_SCALE, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 @primitive
 def gelu_tanh(b, x):
     """``½x(1 + tanh(√(2/π)(x + 0.044715x³)))``."""
-    inner = x * x
+    inner = b.xp.empty_like(x)  # an array also where x * x would be a NumPy scalar
+    b.xp.multiply(x, x, out=inner)
     inner *= _GELU_SCALE * _GELU_CUBIC
     inner += _GELU_SCALE
     inner *= x

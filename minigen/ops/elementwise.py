@@ -11,7 +11,10 @@ PyTorch's.
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
@@ -199,8 +202,15 @@ def power(b, x, other):
 
 power.rules(
     x=lambda f, g, x, other: g * _power_slope(f, x, other),
-    other=lambda f, g, out, x: g * out * f.log(f.where(x == 0, f.ones_like(x), x)),
+    other=lambda f, g, out, x: g * out * _log_base(f, x),
 )
+
+
+def _log_base(f: Any, x: Any) -> Any:
+    """``ln x``, and 0 for the base 0, so that 0^e has the slope 0."""
+    if isinstance(x, (int, float)):  # stays a Python number, which promotes nothing
+        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+    return f.log(f.where(x == 0, 1.0, x))
 
 
 def _power_slope(f: Any, x: Any, exponent: Any) -> Any:
@@ -460,7 +470,10 @@ def _share(f: Any, winner: Any, loser: Any) -> Any:
 @primitive(broadcasts=True)
 def where(b, condition, x, other):
     """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
-    return b.xp.where(condition, x, other)
+    out = b.xp.where(condition, x, other)
+    if out.dtype == np.float64 and not (hasattr(x, "dtype") or hasattr(other, "dtype")):
+        return out.astype(np.float32)  # of two Python numbers, as everywhere
+    return out
 
 
 where.rules(

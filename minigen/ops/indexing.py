@@ -236,7 +236,7 @@ def embedding_back(b, g, index, *, rows):
     """Each row of the gradient added to the row of the table that was read."""
     width = g.shape[-1]
     out = b.xp.zeros((rows, width), dtype=g.dtype)
-    b.scatter_add(out, index.reshape(-1), g.reshape(-1, width))
+    b.scatter_add(out, index.reshape(-1), g.reshape(index.size, width))
     return out
 
 

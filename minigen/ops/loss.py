@@ -75,7 +75,8 @@ def smooth_l1_loss(
 def _bce_with_logits(b, x, target):
     """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
     xp = b.xp
-    out = xp.absolute(x)
+    out = xp.empty_like(x)  # an array also where |x| would be a NumPy scalar
+    xp.absolute(x, out=out)
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.log1p(out, out=out)

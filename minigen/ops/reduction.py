@@ -93,7 +93,7 @@ def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _need_elements(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
-    if x.size == 0 or _count(x.shape, dims) == 0:
+    if _count(x.shape, dims) == 0:
         raise ValueError(f"{name} needs at least one element along dim, got shape {x.shape}")
 
 
@@ -240,8 +240,10 @@ def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> tuple[
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """``Π x`` over one ``dim``, or over all."""
-    if dim is None:
-        return _prod(x.reshape(-1), dim=0, keepdim=False)
+    if dim is None or x.ndim == 0:
+        some_dims(dim, x.ndim)
+        product = _prod(x.reshape(-1), dim=0, keepdim=False)
+        return product.reshape((1,) * x.ndim) if keepdim else product
     return _prod(x, dim=one_dim(dim, x.ndim), keepdim=keepdim)
 
 
@@ -410,10 +412,14 @@ _log_softmax.rules(x=lambda f, g, out, dim: g - f.exp(out) * f.sum(g, dim=(dim,)
 def softmax(x: Tensor, dim: int) -> Tensor:
     """``eˣ / Σ eˣ`` along ``dim``: positive, summing to 1."""
     dims = one_dim(dim, x.ndim)
-    return _softmax(x, dim=dims) if x.size and x.ndim else functions.ones_like(x)
+    if x.ndim == 0:
+        return softmax(x.reshape(1), 0).reshape(())
+    return _softmax(x, dim=dims) if x.size else functions.alias(x)
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """``x - ln Σ eˣ`` along ``dim``: the logarithm of softmax, without underflow."""
     dims = one_dim(dim, x.ndim)
-    return _log_softmax(x, dim=dims) if x.size and x.ndim else functions.zeros_like(x)
+    if x.ndim == 0:
+        return log_softmax(x.reshape(1), 0).reshape(())
+    return _log_softmax(x, dim=dims) if x.size else functions.alias(x)

@@ -237,6 +237,8 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if chunks <= 0:
         raise ValueError(f"chunks must be > 0, got {chunks}")
     length = x.shape[one_dim(dim, x.ndim)]
+    if not length:
+        return split(x, [0] * chunks, dim)
     return split(x, max(-(-length // chunks), 1), dim)
 
 

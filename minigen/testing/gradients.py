@@ -193,7 +193,8 @@ class _Check:
         def phi(t: float) -> Sum:
             _write(x, origin + t * u)
             try:
-                outs = [y.numpy() for y in self.level(False)]
+                # Copies, because an output may be a view of the input that is moved back.
+                outs = [y.numpy().copy() for y in self.level(False)]
             finally:
                 _write(x, origin)
             terms = [y * w for y, w in zip(outs, self.fixed)]
