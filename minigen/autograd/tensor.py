@@ -237,7 +237,7 @@ class Tensor:
         self._check_writable()
         if isinstance(value, Tensor):
             value = value.data
-        elif not isinstance(value, (bool, int, float)):
+        elif type(value) not in (bool, int, float):  # np.float64 is a float
             value = active.backend.asarray(value)
         self.data[_raw_index(index)] = value
         writes.note_write(self.data)

@@ -13,6 +13,12 @@ import minigen as mg
 from minigen.backends import active, get_backend
 
 
+@pytest.fixture(autouse=True)
+def on_numpy():
+    with mg.use("numpy"):
+        yield
+
+
 def test_use_is_a_function_and_a_context_manager() -> None:
     assert active.backend.name == "numpy"
     try:

@@ -266,6 +266,25 @@ def test_a_forward_and_backward_pass_makes_no_transfer() -> None:
         assert np.isfinite(step["loss"].item())
 
 
+def test_a_whole_training_step_of_a_model_makes_no_transfer() -> None:
+    from minigen.models.vae import VAE
+
+    with mg.use("strict"):
+        mg.manual_seed(0)
+        model = VAE(in_features=64, hidden=(16,), latent=3)
+        optimizer = mg.optim.Adam(model.parameters(), lr=1e-3)
+        x = mg.bernoulli(mg.full((8, 64), 0.3))
+        before = [p.detach().numpy() for p in model.parameters()]
+        with strict.count_transfers() as count:
+            for _ in range(2):
+                optimizer.zero_grad()
+                loss, _terms = model.loss(x)
+                loss.backward()
+                optimizer.step()
+        assert count.total == 0, count
+        assert all((p.detach().numpy() != b).any() for p, b in zip(model.parameters(), before))
+
+
 # ---------------------------------------------------------------- random numbers
 
 
