@@ -25,10 +25,13 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **(extra or {})}
 
 
-def fresh(code: str) -> dict[str, Any]:
+def fresh(code: str, extra_environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run the code in a fresh interpreter and return the JSON object that it printed last."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(extra_environment),
     )
     if done.returncode != 0:
         raise WorkerError((done.stderr.splitlines() or ["no message"])[-1])

@@ -9,6 +9,7 @@ uses (``side``). A workload without that method is simply not run by that conten
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -31,7 +32,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(ABC):
     """Base class: name, unit and floor. Subclasses add their sizes as fields, and the sides."""
 
     name: ClassVar[str]
@@ -44,6 +45,10 @@ class Workload:
     # Sizes small enough for a test, as in a specification.
     small: ClassVar[str] = ""
     has_floor: ClassVar[bool] = True
+
+    @abstractmethod
+    def minigen(self, setting: Setting) -> Step:
+        """The step in minigen. The other frameworks' sides are methods beside it."""
 
     @property
     def most_rounds(self) -> int:
