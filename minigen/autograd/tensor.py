@@ -306,7 +306,7 @@ class Tensor:
         return self.matmul(other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return Tensor.matmul(other, self)
+        return functions.alias(other).matmul(self)
 
     def __neg__(self) -> Tensor:
         return functions.negative(self)

@@ -6,7 +6,8 @@ the GPU at hand when they are first called. What differs from plain CuPy:
 - random numbers are Philox4x32-10 by block number (``philox.py``), saved and resumed exactly;
 - ``scatter_add`` sorts and adds each place's values in a fixed order, so that equal runs are
   equal to the last bit (CuPy's own uses atomics, whose order is chance);
-- ``gather_windows`` (im2col) is one launch instead of one copy per tap.
+- named kernels that would be many launches are one: im2col, an optimizer's step
+  (``cupy_kernels.py``).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures
+from minigen.backends.cupy_kernels import KERNELS
 from minigen.backends.philox import DTYPE, PER_BLOCK, Key, PhiloxStream
 
 SOURCES = Path(__file__).parent / "cuda"
@@ -75,10 +76,7 @@ class CupyBackend(Backend):
         super().__init__()
         self.xp = _import_cupy()
         self.array_type = self.xp.ndarray
-        self.kernels = {
-            "error_function": _error_function,
-            "gather_windows": gather_windows,
-        }
+        self.kernels = dict(KERNELS)
         self.module = functools.cache(self._compile)
         self.tap_table = functools.lru_cache(maxsize=256)(self._tap_table)
 
@@ -179,37 +177,3 @@ class CupyBackend(Backend):
         """Bytes in CuPy's memory pool: in use now, and held, which is the peak so far."""
         pool = self.xp.get_default_memory_pool()
         return MemoryFigures(pool.used_bytes(), pool.total_bytes())
-
-
-def _error_function(b: CupyBackend, x: Array) -> Array:
-    """CUDA's ``erf``, exact to a unit or two in the last place."""
-    return importlib.import_module("cupyx.scipy.special").erf(x)
-
-
-def gather_windows(
-    b: CupyBackend,
-    source: Array,
-    taps: Sequence[tuple[int, int]],
-    step: tuple[int, int],
-    size: tuple[int, int],
-) -> Array:
-    """``out[n, i, j, t, c] = source[n, i·step + tap_t, j·step + tap_t, c]`` in one launch.
-
-    (N, H, W, C), contiguous or not -> (N, rows, columns, taps, C) for ``size = (rows, columns)``.
-    """
-    n, _, _, c = source.shape
-    out = b.xp.empty((n, *size, len(taps), c), dtype=source.dtype)
-    if out.size:
-        width = source.dtype.itemsize
-        numbers = (n, *size, len(taps), c, *step, *(stride // width for stride in source.strides))
-        table = b.tap_table(tuple([tuple(tap) for tap in taps]))
-        b.launch(
-            "windows",
-            f"gather_windows_{width}",
-            out.size,
-            out,
-            source,
-            table,
-            *(np.int64(number) for number in numbers),
-        )
-    return out

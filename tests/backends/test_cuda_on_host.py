@@ -5,6 +5,7 @@ The kernels are compiled by a C++ compiler (see ``cuda_on_host.py``), hence the 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 
@@ -12,8 +13,12 @@ import numpy as np
 import pytest
 from cuda_on_host import stand_in
 
+import minigen as mg
+from minigen import backends
+from minigen.autograd import primitive
 from minigen.backends import philox
 from minigen.backends.cupy_backend import CupyBackend
+from minigen.backends.cupy_kernels import KERNELS
 from minigen.backends.numpy_backend import NumpyBackend
 from minigen.ops.kernel import defaults
 
@@ -65,6 +70,62 @@ def test_gather_windows_equals_its_plain_version(
     expected = defaults["gather_windows"](NumpyBackend(), source, taps, step, size)
     assert got.dtype == expected.dtype
     np.testing.assert_array_equal(got, expected)
+
+
+ADAM = {"lr": 0.01, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}
+SGD = {"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False}
+RMSPROP = {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.0, "momentum": 0.5}
+STEPS = {
+    "adam": ("adam_step", 4, {**ADAM, "decoupled": False, "step": 3}),
+    "adamw": ("adam_step", 4, {**ADAM, "decoupled": True, "step": 1}),
+    "sgd without momentum": ("sgd_step", 2, {**SGD, "weight_decay": 0.2, "step": 1}),
+    "sgd's first step": ("sgd_step", 3, {**SGD, "dampening": 0.5, "step": 1}),
+    "sgd's second step": ("sgd_step", 3, {**SGD, "dampening": 0.5, "step": 2}),
+    "nesterov": ("sgd_step", 3, {**SGD, "nesterov": True, "weight_decay": 0.1, "step": 2}),
+    "rmsprop plain": ("rmsprop_step", 3, {**RMSPROP, "weight_decay": 0.1}),
+    "rmsprop centred": ("rmsprop_step", 4, RMSPROP),
+    "rmsprop with momentum": ("rmsprop_step", 5, RMSPROP),
+    "moving average": ("average_step", 2, {"decay": 0.9}),
+}
+ARRAYS = {"adam_step": 4, "sgd_step": 3, "rmsprop_step": 5, "average_step": 2}
+
+
+@pytest.mark.parametrize("which", STEPS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_optimizers_step_equals_its_plain_version(
+    cuda: CupyBackend, which: str, dtype: str
+) -> None:
+    name, given, options = STEPS[which]
+    rng = np.random.default_rng(0)
+    buffers = [rng.uniform(-1, 1, 701).astype(dtype) for _ in range(given)]
+    if name == "adam_step":
+        buffers[3] **= 2
+    if name == "rmsprop_step":
+        buffers[2] = buffers[2] ** 2 + 2  # so that v - a² stays positive
+    absent = [None] * (ARRAYS[name] - given)
+    expected = [x.copy() for x in buffers]
+    defaults[name](NumpyBackend(), *expected, *absent, **options)
+    cuda.kernels[name](cuda, *buffers, *absent, **options)
+    tolerance = 1e-6 if dtype == "float32" else 1e-13
+    for x, truth in zip(buffers, expected):
+        assert x.dtype == dtype
+        np.testing.assert_allclose(x, truth, rtol=tolerance, atol=tolerance)
+
+
+def test_an_optimizers_step_refuses_other_dtypes_and_strided_buffers(cuda: CupyBackend) -> None:
+    half, wide = np.ones(4, np.float16), np.ones(8, np.float32)
+    with pytest.raises(
+        TypeError, match="average_step needs float32 or float64 buffers, got float16"
+    ):
+        cuda.kernels["average_step"](cuda, half, half, decay=0.5)
+    with pytest.raises(TypeError, match="contiguous buffers of one dtype"):
+        cuda.kernels["average_step"](cuda, wide[::2], wide[:4], decay=0.5)
+
+
+def test_every_kernel_of_the_backend_has_a_plain_version_with_the_same_arguments() -> None:
+    for name, kernel in KERNELS.items():
+        theirs = inspect.signature(defaults[name]).parameters
+        assert list(inspect.signature(kernel).parameters) == list(theirs), name
 
 
 INDICES = {
@@ -125,3 +186,40 @@ def test_more_threads_than_a_launch_has_are_looped_over(
         cuda.kernels["gather_windows"](cuda, *arguments),
         defaults["gather_windows"](NumpyBackend(), *arguments),
     )
+
+
+def test_training_steps_through_the_cuda_backend_give_numpys_numbers(
+    cuda: CupyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_instances", {**backends._instances, "cupy": cuda})
+    monkeypatch.setattr(primitive, "_raw_functions", {})  # they hold on to their backend
+    launched: list[str] = []
+    launch = cuda.launch
+    monkeypatch.setattr(
+        cuda, "launch", lambda source, *rest: (launched.append(rest[0]), launch(source, *rest))
+    )
+
+    def train() -> list[np.ndarray]:
+        rng = np.random.default_rng(0)
+        images, words = rng.normal(size=(4, 2, 6, 6)), rng.integers(0, 5, (4, 3))
+        kernel, table, head = (
+            mg.tensor(rng.normal(size=shape) * 0.3, requires_grad=True)
+            for shape in [(3, 2, 3, 3), (5, 48), (48, 2)]
+        )
+        optimizer = mg.optim.Adam([kernel, table, head], lr=0.05)
+        for _ in range(3):
+            optimizer.zero_grad()
+            seen = mg.relu(mg.conv2d(mg.tensor(images), kernel)).reshape(4, -1)  # (4, 48)
+            read = mg.embedding(mg.tensor(words), table).sum(1)
+            loss = mg.cross_entropy((seen + read) @ head, mg.tensor(words[:, 0] % 2))
+            loss.backward()
+            optimizer.step()
+        return [p.detach().numpy().copy() for p in (kernel, table, head)]
+
+    with mg.use("numpy"):
+        expected = train()
+    with mg.use("cupy"):
+        got = train()
+    for a, b in zip(got, expected):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    assert {"gather_windows_8", "segment_add_float64", "adam_step_float64"} <= set(launched)

@@ -13,6 +13,11 @@ from minigen.backends.cupy_backend import SOURCES
 FILES = sorted(SOURCES.glob("*.cu"))
 
 KERNELS = {
+    "optimizers": {
+        f"{step}_step_{dtype}"
+        for step in ("adam", "average", "rmsprop", "sgd")
+        for dtype in ("float32", "float64")
+    },
     "philox": set(philox.PER_BLOCK),
     "segments": {f"segment_add_{dtype}" for dtype in ("float32", "float64", "int32", "int64")},
     "windows": {f"gather_windows_{width}" for width in (1, 2, 4, 8)},
