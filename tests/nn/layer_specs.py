@@ -1,0 +1,397 @@
+"""Descriptions of all layers: how to build one, what to feed it, and PyTorch's twin.
+
+``SPECS`` is walked by ``test_every_layer.py``, which fails when ``minigen.nn`` exports a layer
+that is not described here. Hypothesis draws the structure (sizes, options) and a seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigen import nn
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:  # PyTorch is an optional oracle
+    torch = None
+
+
+@dataclasses.dataclass
+class LayerCase:
+    """One draw: the layer's arguments, and inputs in float64 or integers."""
+
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    inputs: tuple[np.ndarray, ...]
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{x.dtype}{x.shape}" for x in self.inputs)
+        return f"LayerCase({self.args}, {self.options}, inputs {shapes})"
+
+
+@dataclasses.dataclass
+class LayerSpec:
+    """A description of one layer.
+
+    Attributes:
+        name: its name in ``minigen.nn``.
+        cases: draws a :class:`LayerCase` of a given batch length.
+        twin: builds PyTorch's module from the same arguments; by default its class of the same
+            name; None if PyTorch has none.
+        train: whether to compare in training mode.
+        batched: whether there is a batch that may be empty.
+        wrong: an input that does not fit ``example``, and what its error must name.
+    """
+
+    name: str
+    cases: Callable[[int], st.SearchStrategy[LayerCase]]
+    twin: Callable[..., Any] | str | None = ""
+    train: bool = True
+    batched: bool = True
+    wrong: tuple[int, ...] | None = None
+
+    def build(self, case: LayerCase) -> Any:
+        """The layer."""
+        return getattr(nn, self.name)(*case.args, **case.options)
+
+    def build_twin(self, case: LayerCase) -> Any:
+        """PyTorch's."""
+        if callable(self.twin):
+            return self.twin(*case.args, **case.options)
+        return getattr(torch.nn, self.twin or self.name)(*case.args, **case.options)
+
+    def __repr__(self) -> str:
+        return f"<layer {self.name}>"
+
+
+def _numbers(draw: Any, *shape: int) -> np.ndarray:
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    return rng.uniform(-2, 2, shape).astype(np.float32).astype(np.float64)
+
+
+_few = st.integers(1, 3)
+_flag = st.booleans()
+
+# ---------------------------------------------------------------- elementwise
+
+
+def _elementwise(**options: Any) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        chosen = {name: draw(s) for name, s in options.items()}
+        return LayerCase((), chosen, (_numbers(draw, n, 4, draw(_few)),))
+
+    return cases
+
+
+_ACTIVATIONS = {
+    "Identity": {},
+    "ReLU": {},
+    "ReLU6": {},
+    "LeakyReLU": {"negative_slope": st.sampled_from([0.01, 0.2])},
+    "ELU": {"alpha": st.sampled_from([1.0, 0.5])},
+    "GELU": {"approximate": st.sampled_from(["none", "tanh"])},
+    "GLU": {"dim": st.just(1)},
+    "SiLU": {},
+    "Sigmoid": {},
+    "Tanh": {},
+    "Softplus": {"beta": st.sampled_from([1.0, 2.0])},
+    "Softmax": {"dim": st.sampled_from([1, -1])},
+    "LogSoftmax": {"dim": st.sampled_from([1, -1])},
+    "Flatten": {},
+}
+
+
+@st.composite
+def _dropout(draw: Any, n: int) -> LayerCase:
+    return LayerCase((0.5,), {}, (_numbers(draw, n, 2, 3, 3),))
+
+
+@st.composite
+def _unflatten(draw: Any, n: int) -> LayerCase:
+    return LayerCase((1, (2, 3)), {}, (_numbers(draw, n, 6),))
+
+
+# ---------------------------------------------------------------- dense, convolution
+
+
+@st.composite
+def _linear(draw: Any, n: int) -> LayerCase:
+    inner, out = draw(_few), draw(_few)
+    middle = draw(st.sampled_from([(), (2,)]))
+    return LayerCase((inner, out), {"bias": draw(_flag)}, (_numbers(draw, n, *middle, inner),))
+
+
+@st.composite
+def _embedding(draw: Any, n: int) -> LayerCase:
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    return LayerCase((5, draw(_few)), {}, (rng.integers(0, 5, (n, 3)),))
+
+
+def _convolution(dims: int, transposed: bool = False) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        groups = draw(st.sampled_from([1, 1, 2]))
+        c, o, k = groups * draw(_few), groups * draw(_few), draw(_few)
+        stride = draw(st.integers(1, 2))
+        options = {"stride": stride, "groups": groups, "bias": draw(_flag)}
+        options["dilation"] = draw(st.integers(1, 2))
+        if transposed:
+            options["padding"] = draw(st.integers(0, k // 2))
+            options["output_padding"] = draw(st.integers(0, stride - 1))
+        else:
+            options["padding_mode"] = draw(
+                st.sampled_from(["zeros", "reflect", "replicate", "circular"])
+            )
+            options["padding"] = draw(st.integers(0, 2))
+            if stride == 1 and draw(_flag):
+                options["padding"] = "same"
+        return LayerCase((c, o, k), options, (_numbers(draw, n, c, *(5, 6)[:dims]),))
+
+    return cases
+
+
+@st.composite
+def _masked(draw: Any, n: int) -> LayerCase:
+    colors = draw(st.sampled_from([1, 1, 3]))
+    c, o = colors * draw(_few), colors * draw(_few)
+    k = draw(st.sampled_from([1, 3, 5]))
+    options = {"padding": k // 2, "bias": draw(_flag)}
+    if colors == 1 and draw(_flag):
+        rng = np.random.default_rng(draw(st.integers(0, 999)))
+        shape = draw(st.sampled_from([(k, k), (o, c, k, k), (1, c, k, k)]))
+        options["mask"] = rng.integers(0, 2, shape)
+    else:
+        options.update(mask_type=draw(st.sampled_from(["A", "B"])), colors=colors)
+    return LayerCase((c, o, k), options, (_numbers(draw, n, c, 4, 5),))
+
+
+def _masked_twin(c: int, o: int, k: int, padding: int, bias: bool, **options: Any) -> Any:
+    """PyTorch with the mask multiplied in, and the masks drawn by hand."""
+    if "mask" in options:
+        mask = np.asarray(options["mask"], float)
+    else:
+        kind, colors = options["mask_type"], options["colors"]
+        mask = np.zeros((o, c, k, k))
+        mask[:, :, : k // 2] = 1
+        mask[:, :, k // 2, : k // 2] = 1
+        for i in range(o):
+            for j in range(c):
+                before, own = j * colors // c, i * colors // o
+                sees = before < own or (before == own and kind == "B")
+                mask[i, j, k // 2, k // 2] = sees
+
+    class Masked(torch.nn.Conv2d):
+        def forward(self, x: Any) -> Any:
+            weight = self.weight * torch.tensor(mask, dtype=self.weight.dtype)
+            return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+    return Masked(c, o, k, padding=padding, bias=bias)
+
+
+@st.composite
+def _causal(draw: Any, n: int) -> LayerCase:
+    c = draw(_few)
+    options = {"dilation": draw(_few), "mask_type": draw(st.sampled_from("AB"))}
+    return LayerCase((c, draw(_few), draw(_few)), options, (_numbers(draw, n, c, 6),))
+
+
+def _causal_twin(c: int, o: int, k: int, dilation: int, mask_type: str) -> Any:
+    class Causal(torch.nn.Conv1d):
+        def forward(self, x: Any) -> Any:
+            if mask_type == "A":
+                x = torch.cat([torch.zeros_like(x[:, :, :1]), x[:, :, :-1]], 2)
+            x = F.pad(x, ((k - 1) * dilation, 0))
+            return F.conv1d(x, self.weight, self.bias, dilation=dilation)
+
+    return Causal(c, o, k, dilation=dilation)
+
+
+# ---------------------------------------------------------------- images
+
+
+def _images(args: tuple[Any, ...], channels: int = 2, **options: Any) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        chosen = {name: draw(s) for name, s in options.items()}
+        return LayerCase(args, chosen, (_numbers(draw, n, channels, 6, 4),))
+
+    return cases
+
+
+_bool = {"count_include_pad": _flag, "padding": st.integers(0, 1), "ceil_mode": _flag}
+
+# ---------------------------------------------------------------- normalization
+
+
+@st.composite
+def _layer_norm(draw: Any, n: int) -> LayerCase:
+    shape = draw(st.sampled_from([(3,), (2, 3)]))
+    options = {"elementwise_affine": draw(_flag), "eps": draw(st.sampled_from([1e-5, 1e-2]))}
+    return LayerCase((shape,), options, (_numbers(draw, n, 4, *shape),))
+
+
+@st.composite
+def _group_norm(draw: Any, n: int) -> LayerCase:
+    groups, each = draw(_few), draw(_few)
+    options = {"affine": draw(_flag)}
+    return LayerCase((groups, groups * each), options, (_numbers(draw, n, groups * each, 3, 2),))
+
+
+@st.composite
+def _instance_norm(draw: Any, n: int) -> LayerCase:
+    c = draw(_few)
+    return LayerCase((c,), {"affine": draw(_flag)}, (_numbers(draw, n, c, 3, 2),))
+
+
+def _batch_norm(*places: tuple[int, ...]) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        c = draw(_few)
+        options = {
+            "affine": draw(_flag),
+            "momentum": draw(st.sampled_from([0.1, 0.5, None])),
+            "track_running_stats": draw(st.sampled_from([True, True, False])),
+        }
+        shape = (n + 1, c, *draw(st.sampled_from(places)))
+        return LayerCase((c,), options, (_numbers(draw, *shape),))
+
+    return cases
+
+
+# ---------------------------------------------------------------- attention, recurrence
+
+
+@st.composite
+def _attention(draw: Any, n: int) -> LayerCase:
+    heads = draw(_few)
+    width = heads * draw(_few)
+    options: dict[str, Any] = {"bias": draw(_flag), "batch_first": draw(_flag)}
+    shapes = [(n, 3, width), (n, 4, width), (n, 4, width)]
+    if draw(_flag):
+        options.update(kdim=2, vdim=5)
+        shapes[1:] = [(n, 4, 2), (n, 4, 5)]
+    if not options["batch_first"]:
+        shapes = [(b, a, c) for a, b, c in shapes]
+    return LayerCase((width, heads), options, tuple(_numbers(draw, *s) for s in shapes))
+
+
+@st.composite
+def _recurrent(draw: Any, n: int) -> LayerCase:
+    size, hidden = draw(_few), draw(_few)
+    options = {name: draw(_flag) for name in ("bias", "batch_first", "bidirectional")}
+    options["num_layers"] = draw(st.integers(1, 2))
+    shape = (n, 3, size) if options["batch_first"] else (3, n, size)
+    return LayerCase((size, hidden), options, (_numbers(draw, *shape),))
+
+
+@st.composite
+def _cell(draw: Any, n: int) -> LayerCase:
+    size, hidden = draw(_few), draw(_few)
+    return LayerCase((size, hidden), {"bias": draw(_flag)}, (_numbers(draw, n, size),))
+
+
+# ---------------------------------------------------------------- flows
+
+
+@st.composite
+def _channels(draw: Any, n: int) -> LayerCase:
+    c = draw(_few)
+    shape = draw(st.sampled_from([(n, c), (n, c, 2, 3)]))
+    options = {}
+    return LayerCase((c,), options, (_numbers(draw, *shape),))
+
+
+@st.composite
+def _mixing(draw: Any, n: int) -> LayerCase:
+    case = draw(_channels(n))
+    return dataclasses.replace(case, options={"lu": draw(_flag)})
+
+
+def _coupling(outputs: int) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        c, swap, masked = draw(st.integers(2, 4)), draw(_flag), draw(_flag)
+        a, b = ((c + 1) // 2, c // 2) if not swap else (c // 2, (c + 1) // 2)
+        options: dict[str, Any] = {"swap": swap}
+        if masked:
+            a = b = c
+            options["mask"] = np.indices((3, 2)).sum(0) % 2
+        if outputs == 2:
+            options["scale"] = draw(st.sampled_from(["tanh", "sigmoid", "exp"]))
+        conditioner = nn.Conv2d(a, outputs * b, 3, padding=1)
+        return LayerCase((conditioner,), options, (_numbers(draw, n, c, 3, 2),))
+
+    return cases
+
+
+@st.composite
+def _flow(draw: Any, n: int) -> LayerCase:
+    layers = (nn.ActNorm(2), nn.InvertibleConv1x1(2), nn.AffineCoupling(nn.Linear(1, 2)))
+    return LayerCase(layers, {}, (_numbers(draw, n, 2),))
+
+
+@st.composite
+def _sequential(draw: Any, n: int) -> LayerCase:
+    c = draw(_few)
+    layers = (nn.Linear(c, 3), nn.Tanh(), nn.Sequential(nn.Linear(3, 2)))
+    return LayerCase(layers, {}, (_numbers(draw, n, c),))
+
+
+def _sequential_twin(first: Any, *_: Any) -> Any:
+    return torch.nn.Sequential(
+        torch.nn.Linear(first.in_features, 3),
+        torch.nn.Tanh(),
+        torch.nn.Sequential(torch.nn.Linear(3, 2)),
+    )
+
+
+SPECS = [
+    *(LayerSpec(name, _elementwise(**options)) for name, options in _ACTIVATIONS.items()),
+    LayerSpec("Unflatten", _unflatten),
+    LayerSpec("Dropout", _dropout, train=False),
+    LayerSpec("Dropout2d", _dropout, train=False, wrong=(3, 2)),
+    LayerSpec("Linear", _linear, wrong=(2, 9)),
+    LayerSpec("Embedding", _embedding, wrong=(2, 9)),
+    LayerSpec("Conv1d", _convolution(1), wrong=(2, 9, 6)),
+    LayerSpec("Conv2d", _convolution(2), wrong=(2, 9, 6, 6)),
+    LayerSpec("ConvTranspose1d", _convolution(1, True), wrong=(2, 9, 6)),
+    LayerSpec("ConvTranspose2d", _convolution(2, True), wrong=(2, 9, 6, 6)),
+    LayerSpec("MaskedConv2d", _masked, _masked_twin, wrong=(2, 11, 6, 6)),
+    LayerSpec("CausalConv1d", _causal, _causal_twin, wrong=(2, 9, 6)),
+    LayerSpec("MaxPool2d", _images((2,), padding=st.integers(0, 1), ceil_mode=_flag)),
+    LayerSpec("AvgPool2d", _images((2,), **_bool)),
+    LayerSpec("AdaptiveAvgPool2d", _images(((3, 2),))),
+    LayerSpec("Upsample", _images((), scale_factor=_few, mode=st.just("nearest"))),
+    LayerSpec("PixelShuffle", _images((2,), channels=8)),
+    LayerSpec("PixelUnshuffle", _images((2,))),
+    LayerSpec("LayerNorm", _layer_norm, wrong=(2, 9)),
+    LayerSpec("GroupNorm", _group_norm, wrong=(2, 11, 2)),
+    LayerSpec("InstanceNorm2d", _instance_norm, wrong=(2, 9, 3, 3)),
+    LayerSpec("BatchNorm1d", _batch_norm((), (3,)), batched=False, wrong=(2, 9)),
+    LayerSpec("BatchNorm2d", _batch_norm((3, 2), (2, 2)), batched=False, wrong=(2, 9, 3, 3)),
+    LayerSpec("MultiheadAttention", _attention, wrong=(2, 3, 11)),
+    LayerSpec("LSTM", _recurrent, wrong=(2, 3, 9)),
+    LayerSpec("GRU", _recurrent, wrong=(2, 3, 9)),
+    LayerSpec("LSTMCell", _cell, wrong=(2, 9)),
+    LayerSpec("GRUCell", _cell, wrong=(2, 9)),
+    LayerSpec("Sequential", _sequential, _sequential_twin, wrong=(2, 9)),
+    LayerSpec("ActNorm", _channels, None, wrong=(2, 9)),
+    LayerSpec("InvertibleConv1x1", _mixing, None, wrong=(2, 9)),
+    LayerSpec("AdditiveCoupling", _coupling(1), None, wrong=(2, 1, 5, 5)),
+    LayerSpec("AffineCoupling", _coupling(2), None, wrong=(2, 1, 5, 5)),
+    LayerSpec("Flow", _flow, None, wrong=(2, 9)),
+]
+
+NO_LAYERS = {
+    "Module": "the base, in test_module.py",
+    "ModuleList": "holds layers and computes nothing, in test_container.py",
+    "ModuleDict": "holds layers and computes nothing, in test_container.py",
+    "FlowLayer": "the base of flow layers, in test_flow.py",
+}

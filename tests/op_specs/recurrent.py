@@ -1,0 +1,56 @@
+"""Descriptions of the recurrent ops; the truth is their definition, written in PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from minigen.autograd.primitive import registry
+
+from .core import Case, Spec, arrays, torch
+
+
+@st.composite
+def _sequence(draw: Any, gates: int, states: int) -> Case:
+    length, n, size = draw(st.integers(1, 4)), draw(st.integers(0, 3)), draw(st.integers(1, 3))
+    shapes = [(length, n, gates * size), *[(n, size)] * states, (gates * size, size)]
+    if gates == 3 and draw(st.booleans()):
+        shapes.append((3 * size,))
+    return Case(tuple(draw(arrays(shape)) for shape in shapes))
+
+
+def _torch_lstm(gates: Any, h: Any, c: Any, weight: Any) -> Any:
+    outputs = []
+    for row in gates:
+        i, f, g, o = (row + h @ weight.T).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs), c
+
+
+def _torch_gru(gates: Any, h: Any, weight: Any, bias: Any = 0.0) -> Any:
+    outputs = []
+    for row in gates:
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = row.chunk(3, 1), (h @ weight.T + bias).chunk(3, 1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        h = (1 - z) * torch.tanh(x_n + r * h_n) + z * h
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+def _gru(gates: Any, h: Any, weight: Any, bias: Any = None) -> Any:
+    return registry["gru_sequence"](gates, h, weight, bias)
+
+
+SPECS = [
+    Spec(
+        "lstm_sequence",
+        _sequence(4, 2),
+        call=registry["lstm_sequence"],
+        torch=_torch_lstm,
+        ops=("lstm_sequence",),
+    ),
+    Spec("gru_sequence", _sequence(3, 1), call=_gru, torch=_torch_gru, ops=("gru_sequence",)),
+]
