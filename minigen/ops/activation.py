@@ -38,10 +38,11 @@ def relu(b, x):
 @primitive
 def step_gate(b, g, like, *, low):
     """``g`` where ``like`` > 0 and ``low · g`` elsewhere: the gradient of the ReLU family."""
+    if not low:
+        return g * (like > 0)
     slope = (like > 0).astype(g.dtype)
-    if low:
-        slope *= 1 - low
-        slope += low
+    slope *= 1 - low
+    slope += low
     slope *= g
     return slope
 

@@ -57,8 +57,8 @@ def _offsets(taps: Sequence[int], kernel: Pair, dilation: Pair) -> list[Pair]:
 
 
 @primitive
-def convolve(b, x, w, *, stride, padding, dilation, groups, taps):
-    """(N, C, H, W), (O, C/groups, kh, kw) -> (N, O, H', W').
+def convolve(b, x, w, bias=None, *, stride, padding, dilation, groups, taps):
+    """(N, C, H, W), (O, C/groups, kh, kw), (O,) or None -> (N, O, H', W').
 
     ``padding`` is ((top, bottom), (left, right)); entries may differ and may be negative.
     """
@@ -78,7 +78,20 @@ def convolve(b, x, w, *, stride, padding, dilation, groups, taps):
         correlate(b, part, matrix, offsets, stride, size)
         for part, matrix in zip(_channels(source, groups), _channels(weight, groups))
     ]
-    return channels_first(out[0] if groups == 1 else b.xp.concatenate(out, axis=3))
+    return _finish(out[0] if groups == 1 else b.xp.concatenate(out, axis=3), bias)
+
+
+def _finish(out: Any, bias: Any) -> Any:
+    """Add the bias where the result already lies: (N, H, W, O) -> (N, O, H, W)."""
+    if bias is not None:
+        out += bias
+    return channels_first(out)
+
+
+def _bias_gradient(f: Any, g: Any) -> Any:
+    """The sum over samples and places: (N, O, H, W) -> (O,)."""
+    rows = f.reshape(f.permute(g, dims=(0, 2, 3, 1)), shape=(-1, g.shape[1]))
+    return f.sum_to(rows, shape=(g.shape[1],))
 
 
 @primitive
@@ -106,8 +119,8 @@ def convolve_weight(b, x, y, *, kernel, stride, padding, dilation, groups, taps)
 
 
 @primitive
-def convolve_transpose(b, y, w, *, size, stride, padding, dilation, groups, taps):
-    """(N, O, H', W'), (O, C/groups, kh, kw) -> (N, C, H, W) with (H, W) = ``size``.
+def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, groups, taps):
+    """(N, O, H', W'), (O, C/groups, kh, kw), (C,) or None -> (N, C, H, W), (H, W) = ``size``.
 
     The places j of the result fall into stride² classes by the remainder of (j + p)/s. All
     places of one class see the same taps, at y-offsets (j + p - k·d)/s that move along with
@@ -142,13 +155,13 @@ def convolve_transpose(b, y, w, *, size, stride, padding, dilation, groups, taps
             places = [(row_offsets[t], column_offsets[t]) for t in used]
             pieces = _gather_class(b, y, weights, places, used, count)
             if out is None:
-                return channels_first(pieces[0])
+                return _finish(pieces[0], bias)
             width = w.shape[1]
             for g, piece in enumerate(pieces):
                 out[:, row :: stride[0], column :: stride[1], g * width : (g + 1) * width] = piece
     if out is None:
         out = b.xp.zeros((y.shape[0], *size, w.shape[1]), dtype=y.dtype)
-    return channels_first(out)
+    return _finish(out, bias)
 
 
 def _class_taps(j: int, offsets: list[Pair], axis: int, stride: int, low: int) -> dict[int, int]:
@@ -215,6 +228,7 @@ convolve.rules(
         groups=groups,
         taps=taps,
     ),
+    bias=lambda f, g: _bias_gradient(f, g),
 )
 convolve_transpose.rules(
     y=lambda f, g, w, y_shape, stride, padding, dilation, groups, taps: f.convolve(
@@ -236,6 +250,7 @@ convolve_transpose.rules(
         groups=groups,
         taps=taps,
     ),
+    bias=lambda f, g: _bias_gradient(f, g),
 )
 convolve_weight.rules(
     x=lambda f, g, y, x_shape, stride, padding, dilation, groups, taps: f.convolve_transpose(
@@ -406,10 +421,10 @@ def _convolution(
     if dims == 1:  # (N, C, L) -> (N, C, 1, L)
         x, w = x.unsqueeze(2), w.unsqueeze(2)
         stride, dilation, pads = (1, *stride), (1, *dilation), ((0, 0), *pads)
-    out = convolve(x, w, stride=stride, padding=pads, dilation=dilation, groups=groups, taps=taps)
-    if dims == 1:
-        out = out.squeeze(2)
-    return out if bias is None else out + bias.reshape(-1, *(1,) * dims)
+    out = convolve(
+        x, w, bias, stride=stride, padding=pads, dilation=dilation, groups=groups, taps=taps
+    )
+    return out.squeeze(2) if dims == 1 else out
 
 
 def _check_channels(
@@ -559,6 +574,7 @@ def _transposed(
     out = convolve_transpose(
         y,
         w,
+        bias,
         size=tuple(size),
         stride=stride,
         padding=tuple(pads),
@@ -566,9 +582,7 @@ def _transposed(
         groups=groups,
         taps=None,
     )
-    if dims == 1:
-        out = out.squeeze(2)
-    return out if bias is None else out + bias.reshape(-1, *(1,) * dims)
+    return out.squeeze(2) if dims == 1 else out
 
 
 # ---------------------------------------------------------------- unfold and fold
