@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from minigen.cli.support import describe_options
+
 NAME = "list"
 SUMMARY = "the models, one line each, or one model's hyper-parameters"
 EXAMPLES = """\
@@ -25,22 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
         for name, entry in RECIPES.items():
             print(f"{name:{width}}  {entry.title}")
         return 0
-    recipe = find(arguments.model)
-    rows = [("option", "type", "default", "meaning"), *recipe.Config.describe()]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        print("  ".join([*(f"{row[i]:{widths[i]}}" for i in range(3)), row[3]]))
-    print()
-    for budget, options in recipe.budgets.items():
-        print(f"--budget {budget}: {_assignments(options)}")
-        for data, per_budget in recipe.budgets_for_data.items():
-            if budget in per_budget:
-                print(f"    on {data}: {_assignments(per_budget[budget])}")
+    print(describe_options(find(arguments.model)))
     return 0
-
-
-def _assignments(options: object) -> str:
-    from minigen.recipes.config import as_text
-
-    assert hasattr(options, "items")
-    return " ".join(f"{name}={as_text(value)}" for name, value in options.items()) or "defaults"

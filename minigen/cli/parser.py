@@ -5,13 +5,15 @@ A command is one file of this folder with four names:
     NAME, SUMMARY, EXAMPLES            text
     add_arguments(parser)              its options; argparse only, so that `--help` is instant
     run(arguments) -> int              what it does; heavy imports inside; returns the exit status
+
+and, if it likes, `more_help(arguments) -> str`, which `--help` shows last.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from minigen.errors import UserError, unknown_name
@@ -67,6 +69,27 @@ class Parser(argparse.ArgumentParser):
             raise unknown_name(str(name or action.dest), value, known)
 
 
+class _Help(argparse.Action):
+    """`--help`, followed by what the command's `more_help(arguments)` adds, if it has one."""
+
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        dest: str,
+        more: Callable[[argparse.Namespace], str] | None,
+    ) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show this text")
+        self.more = more
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *unused: Any
+    ) -> NoReturn:
+        parser.print_help()
+        if self.more is not None:
+            print(self.more(namespace), end="")
+        parser.exit()
+
+
 class _Version(argparse.Action):
     """`--version`, which looks the number up only when asked."""
 
@@ -92,11 +115,13 @@ def build_parser(commands: Sequence[Command]) -> Parser:
     for command in commands:
         sub = choices.add_parser(
             command.NAME,
+            add_help=False,
             help=command.SUMMARY,
             description=command.SUMMARY[0].upper() + command.SUMMARY[1:] + ".",
             epilog=f"examples:\n{command.EXAMPLES}",
         )
         command.add_arguments(sub)
+        sub.add_argument("-h", "--help", action=_Help, more=getattr(command, "more_help", None))
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.set_defaults(run=command.run, parser=sub)
     return parser

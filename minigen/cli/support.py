@@ -8,7 +8,7 @@ from typing import Any
 
 from minigen.errors import UserError
 
-__all__ = ["choose_backend", "describe_metrics", "warn_if_suspicious"]
+__all__ = ["choose_backend", "describe_metrics", "describe_options", "warn_if_suspicious"]
 
 
 def choose_backend(name: str | None) -> None:
@@ -32,6 +32,25 @@ def describe_metrics(summary: Mapping[str, Any]) -> str:
         f"{summary['model']} on {summary['data']} ({summary['split']}), "
         f"step {summary['steps']}, {summary['seconds']:g} s: {numbers}"
     )
+
+
+def describe_options(recipe: Any) -> str:
+    """A recipe's hyper-parameters as a table, and what its budgets stand for."""
+    from minigen.recipes.config import as_text
+
+    def assignments(options: Mapping[str, Any]) -> str:
+        return " ".join(f"{name}={as_text(value)}" for name, value in options.items()) or "defaults"
+
+    rows = [("option", "type", "default", "meaning"), *recipe.Config.describe()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join([*(f"{row[i]:{widths[i]}}" for i in range(3)), row[3]]) for row in rows]
+    lines.append("")
+    for budget, options in recipe.budgets.items():
+        lines.append(f"--budget {budget}: {assignments(options)}")
+        for data, per_budget in recipe.budgets_for_data.items():
+            if budget in per_budget:
+                lines.append(f"    on {data}: {assignments(per_budget[budget])}")
+    return "\n".join(lines)
 
 
 def warn_if_suspicious(result: Mapping[str, Any]) -> None:

@@ -8,7 +8,12 @@ import sys
 from typing import Any
 
 from minigen.cli.parser import add_common, whole_number
-from minigen.cli.support import choose_backend, describe_metrics, warn_if_suspicious
+from minigen.cli.support import (
+    choose_backend,
+    describe_metrics,
+    describe_options,
+    warn_if_suspicious,
+)
 from minigen.errors import UserError
 
 NAME = "train"
@@ -35,6 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
     add_common(parser)
+
+
+def more_help(arguments: argparse.Namespace) -> str:
+    """After `minigen train vae --help`: what `--set` takes there."""
+    from minigen.recipes import find
+
+    if arguments.model is None:
+        return ""
+    table = describe_options(find(arguments.model))
+    return f"\nhyper-parameters of {arguments.model}, for --set:\n{table}\n"
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ MNIST_DYNAMIC_FLOOR = 85.0  # nats; no dense VAE of this kind gets there
 class VAEConfig(Config):
     """The hyper-parameters of the VAE."""
 
-    steps: int = option(20_000, "training steps", minimum=1)
+    steps: int = option(12_000, "training steps", minimum=1)
     evaluate_every: int = option(1000, "steps between measurements on the val split", minimum=1)
     latent: int = option(20, "length of the code z", minimum=1)
     hidden: tuple[int, ...] = option(
@@ -61,10 +61,10 @@ class VAERecipe(Recipe):
     headline = "nelbo_nats"
     Config = VAEConfig
     saved = ("model", "optimizer", "schedule")
-    budgets: ClassVar[Budgets] = {"short": {"steps": 20_000}, "long": {"steps": 120_000}}
+    budgets: ClassVar[Budgets] = {"short": {"steps": 12_000}, "long": {"steps": 120_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         "digits": {
-            "short": {"steps": 3000, "evaluate_every": 250, "latent": 8},
+            "short": {"steps": 2000, "evaluate_every": 200, "latent": 8},
             "long": {"steps": 10_000, "latent": 8},
         }
     }

@@ -78,6 +78,19 @@ def test_no_command_and_help_show_how_to_begin(capsys: pytest.CaptureFixture[str
         assert "examples:" in capsys.readouterr().out
 
 
+def test_the_help_of_train_lists_the_hyper_parameters_of_the_model_that_was_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "vae", "--help"])
+    with_model = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "binarization" in with_model
+    assert "binarization" not in capsys.readouterr().out
+    assert main(["train", "vea", "--help"]) == 2
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     from importlib.metadata import version
 
