@@ -1,0 +1,21 @@
+"""Descriptions of all ops, and the checks that follow from a description.
+
+``SPECS`` is the table that ``tests/ops/test_every_op.py`` walks; the tests of planted bugs
+run the same checks on broken ops.
+"""
+
+from . import elementwise, images, indexing, linalg, loss, recurrent, reduction, shape
+from .core import Case, Spec
+
+SPECS: list[Spec] = [
+    *elementwise.SPECS,
+    *reduction.SPECS,
+    *shape.SPECS,
+    *indexing.SPECS,
+    *linalg.SPECS,
+    *recurrent.SPECS,
+    *loss.SPECS,
+    *images.SPECS,
+]
+
+__all__ = ["SPECS", "Case", "Spec"]

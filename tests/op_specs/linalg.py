@@ -1,0 +1,191 @@
+"""Descriptions of matrix products and functions of matrices, and of einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import minigen as mg
+from minigen.autograd.primitive import registry
+
+from .core import LAYOUTS, REAL, Case, Spec, arrays, broadcastable, shapes, torch
+
+# ---------------------------------------------------------------- products
+
+
+@st.composite
+def _products(draw: Any) -> Case:
+    n, k, m = (draw(st.integers(0, 3)) for _ in range(3))
+    kind = draw(st.sampled_from(["matrices", "vector left", "vector right", "vectors", "shared"]))
+    if kind == "vectors":
+        return Case((draw(arrays((k,))), draw(arrays((k,)))))
+    one, two = draw(broadcastable(2))
+    one, two = one[-2:], two[-2:]
+    if kind == "vector left":
+        return Case((draw(arrays((k,))), draw(arrays((*two, k, m)))))
+    if kind == "vector right":
+        return Case((draw(arrays((*one, n, k))), draw(arrays((k,)))))
+    if kind == "shared":
+        return Case((draw(arrays((*one, n, k))), draw(arrays((k, m)))))
+    return Case((draw(arrays((*one, n, k))), draw(arrays((*two, k, m)))))
+
+
+@st.composite
+def _vectors(draw: Any, same: bool = True) -> Case:
+    n = draw(st.integers(0, 5))
+    return Case((draw(arrays((n,))), draw(arrays((n if same else draw(st.integers(0, 4)),)))))
+
+
+@st.composite
+def _linear(draw: Any, bias: bool) -> Case:
+    lead = draw(shapes(max_dims=2, max_side=3))
+    inside, outside = draw(st.integers(1, 4)), draw(st.integers(0, 4))
+    xs = [draw(arrays((*lead, inside))), draw(arrays((outside, inside)))]
+    return Case((*xs, draw(arrays((outside,)))) if bias else tuple(xs))
+
+
+PRODUCTS = [
+    Spec("matmul", _products(), numpy=np.matmul, torch="matmul", ops=("matmul",),
+         aliases=("mm", "bmm", "linalg.matmul")),
+    Spec("dot", _vectors(), numpy=np.dot, torch="dot"),
+    Spec("outer", _vectors(same=False), numpy=np.outer, torch="outer"),
+    Spec("linear", _linear(bias=True), numpy=lambda x, w, b: x @ w.T + b,
+         torch="nn.functional.linear", ops=("linear",)),
+    Spec("linear", _linear(bias=False), numpy=lambda x, w: x @ w.T,
+         torch="nn.functional.linear", ops=("linear",)),
+]  # fmt: skip
+
+# ---------------------------------------------------------------- one matrix
+
+
+@st.composite
+def square(draw: Any, kind: str = "any") -> np.ndarray:
+    """Well-conditioned square matrices: ``any``, ``positive`` definite, or of ``det`` > 0."""
+    lead = draw(shapes(max_dims=2, max_side=2))
+    n = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    q = np.linalg.qr(rng.normal(size=(*lead, n, n)))[0]
+    r = np.linalg.qr(rng.normal(size=(*lead, n, n)))[0]
+    sizes = rng.uniform(0.7, 1.5, (*lead, n, 1))
+    x = np.swapaxes(q, -1, -2) @ (sizes * q) if kind == "positive" else q @ (sizes * r)
+    if kind == "det" and x.size:
+        x = x * np.where(np.linalg.det(x) < 0, -1, 1)[..., None, None] if n % 2 else x @ x
+    x = x.astype(np.float32).astype(np.float64)
+    return LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))](x)
+
+
+def _one_matrix(kind: str = "any") -> Any:
+    return square(kind).map(lambda x: Case((x,)))
+
+
+@st.composite
+def _system(draw: Any) -> Case:
+    a = draw(square())
+    n = a.shape[-1]
+    lead = a.shape[:-2] if draw(st.booleans()) else ()
+    if lead == () and draw(st.booleans()):
+        return Case((a, draw(arrays((n,)))))
+    return Case((a, draw(arrays((*lead, n, draw(st.integers(0, 3)))))))
+
+
+def _np_solve(a: Any, y: Any) -> Any:
+    return np.linalg.solve(a, y[:, None])[..., 0] if y.ndim == 1 else np.linalg.solve(a, y)
+
+
+def _torch_solve(a: Any, y: Any) -> Any:
+    return torch.linalg.solve(a, y[:, None])[..., 0] if y.ndim == 1 else torch.linalg.solve(a, y)
+
+
+def _symmetric(function: Any) -> Any:
+    """Cholesky reads one triangle only; a symmetric argument makes its gradient unambiguous."""
+    return lambda x: function(0.5 * (x + x.mT))
+
+
+@st.composite
+def _diagonal(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=2, max_dims=4))))
+    first, second = draw(st.permutations(range(x.ndim)))[:2]
+    return Case((x,), {"dim1": first - x.ndim * draw(st.booleans()), "dim2": second})
+
+
+def _torch_slogdet(x: Any) -> Any:
+    sign, log = torch.linalg.slogdet(x)
+    return sign.detach(), log
+
+
+MATRICES = [
+    Spec("inv", _one_matrix(), numpy=np.linalg.inv, torch="linalg.inv", ops=("inv",),
+         aliases=("linalg.inv",)),
+    Spec("det", _one_matrix(), numpy=np.linalg.det, torch="linalg.det", aliases=("linalg.det",)),
+    Spec("slogdet", _one_matrix(), numpy=lambda x: tuple(np.linalg.slogdet(x)),
+         torch=_torch_slogdet, ops=("logabsdet", "signdet"),
+         aliases=("linalg.slogdet",)),
+    Spec("logdet", _one_matrix("det"), numpy=lambda x: np.log(np.linalg.det(x)), torch="logdet"),
+    Spec("solve", _system(), numpy=_np_solve, torch=_torch_solve, ops=("solve",),
+         aliases=("linalg.solve",)),
+    Spec("cholesky", _one_matrix("positive"), call=_symmetric(mg.cholesky),
+         numpy=_symmetric(np.linalg.cholesky),
+         torch=_symmetric(lambda x: torch.linalg.cholesky(x)), ops=("cholesky", "halved_tril"),
+         aliases=("linalg.cholesky",)),
+    Spec("halved_tril", _one_matrix(), call=registry["halved_tril"], ops=("halved_tril",),
+         numpy=lambda x: np.tril(x) - 0.5 * x * np.eye(x.shape[-1])),
+    Spec("diagonal", _diagonal(), torch=lambda x, dim1, dim2: torch.diagonal(x, 0, dim1, dim2),
+         numpy=lambda x, dim1, dim2: np.diagonal(x, 0, dim1, dim2),
+         aliases=("linalg.diagonal",)),
+    Spec("trace", _one_matrix(), numpy=lambda x: np.trace(x, axis1=-2, axis2=-1),
+         torch=lambda x: x.diagonal(0, -2, -1).sum(-1)),
+]  # fmt: skip
+
+# ---------------------------------------------------------------- einsum
+
+_EQUATIONS = [
+    "ij,jk->ik",
+    "ij,jk",
+    "bij,bjk->bik",
+    "ij->ji",
+    "ij->",
+    "ij->j",
+    "ii->i",
+    "ii",
+    "i,j->ij",
+    "i,i->",
+    "ij,ij->ij",
+    "bhtd,bhsd->bhts",
+    "ij,jk,kl->il",
+    "ij,jk,k->i",
+    "iji->j",
+    "...ij,...jk->...ik",
+    "b...i,ij->b...j",
+    "ab,cd->dabc",
+    "ij,kj,ik->j",
+    "ij,kl->i",
+]
+
+
+@st.composite
+def _einsum(draw: Any) -> Case:
+    equation = draw(st.sampled_from(_EQUATIONS))
+    lengths = {c: draw(st.integers(0 if c == "j" else 1, 3)) for c in "abcdhijklst"}
+    dots = draw(shapes(max_dims=2, max_side=2))
+    xs = []
+    for term in equation.split("->")[0].split(","):
+        shape: tuple[int, ...] = ()
+        for part in term.replace("...", "."):
+            shape += dots if part == "." else (lengths[part],)
+        xs.append(draw(arrays(shape, REAL)))
+    return Case(tuple(xs), {"equation": equation})
+
+
+EINSUM = [
+    Spec(
+        "einsum",
+        _einsum(),
+        call=lambda *xs, equation: mg.einsum(equation, *xs),
+        numpy=lambda *xs, equation: np.einsum(equation, *xs),
+        torch=lambda *xs, equation: torch.einsum(equation, *xs),
+    )
+]
+
+SPECS = [*PRODUCTS, *MATRICES, *EINSUM]

@@ -1,0 +1,254 @@
+"""Descriptions of the functions that only rearrange numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import minigen as mg
+from minigen.autograd.primitive import registry
+
+from .core import Case, Spec, arrays, broadcastable, one_axis, shapes, torch
+
+
+@st.composite
+def _reshape(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(max_side=4))))
+    size = x.size
+    choices = [(size,), (1, size), (size, 1)]
+    if size:
+        choices += [(-1,), (1, -1, 1)]
+        choices += [(n, size // n) for n in (2, 3, 4) if size % n == 0]
+        choices += [(n, -1) for n in (2, 3) if size % n == 0]
+    return Case((x,), {"shape": draw(st.sampled_from(choices))})
+
+
+@st.composite
+def _flatten(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1))))
+    start = draw(st.integers(0, x.ndim - 1))
+    end = draw(st.integers(start, x.ndim - 1))
+    return Case((x,), {"start_dim": start, "end_dim": end - x.ndim * draw(st.booleans())})
+
+
+@st.composite
+def _unflatten(draw: Any) -> Case:
+    shape = list(draw(shapes(min_dims=1, max_dims=3)))
+    dim = draw(st.integers(0, len(shape) - 1))
+    sizes = draw(st.sampled_from([(2, 3), (1, 2), (2, 1, 2), (3, 0)]))
+    shape[dim] = math.prod(sizes)
+    if draw(st.booleans()) and shape[dim]:
+        sizes = (-1, *sizes[1:])
+    return Case((draw(arrays(tuple(shape))),), {"dim": dim, "sizes": sizes})
+
+
+@st.composite
+def _squeeze(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(max_side=2))))
+    return Case((x,), draw(st.sampled_from([{}, {"dim": draw(one_axis(x.ndim))}])))
+
+
+@st.composite
+def _axis(draw: Any, extra: int = 0, **limits: int) -> Case:
+    x = draw(arrays(draw(shapes(**limits))))
+    return Case((x,), {"dim": draw(one_axis(x.ndim + extra))})
+
+
+@st.composite
+def _permute(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes())))
+    dims = draw(st.permutations(range(x.ndim)))
+    return Case((x,), {"dims": tuple([d - x.ndim * draw(st.booleans()) for d in dims])})
+
+
+@st.composite
+def _two_axes(draw: Any, first: str, second: str, **limits: int) -> Case:
+    x = draw(arrays(draw(shapes(**limits))))
+    return Case((x,), {first: draw(one_axis(x.ndim)), second: draw(one_axis(x.ndim))})
+
+
+@st.composite
+def _broadcast(draw: Any, name: str = "shape") -> Case:
+    one, two = draw(broadcastable(2))
+    return Case((draw(arrays(one)),), {name: np.broadcast_shapes(one, two)})
+
+
+@st.composite
+def _sum_to(draw: Any) -> Case:
+    case = draw(_broadcast())
+    shape = case.options["shape"]
+    return Case((draw(arrays(shape)),), {"shape": case.arrays[0].shape})
+
+
+def _np_sum_to(x: Any, shape: Any) -> Any:
+    extra = x.ndim - len(shape)
+    x = x.sum(axis=tuple(range(extra)))
+    axes = tuple(d for d, n in enumerate(shape) if n == 1)
+    return x.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+@st.composite
+def _several(draw: Any, same: bool = False) -> Case:
+    shape = draw(shapes(min_dims=0 if same else 1, max_dims=3))
+    count = draw(st.integers(1, 3))
+    dim = draw(one_axis(len(shape) + (1 if same else 0)))
+    xs = []
+    for _ in range(count):
+        lengths = list(shape)
+        if not same:
+            lengths[dim] = draw(st.integers(0, 3))
+        xs.append(draw(arrays(tuple(lengths))))
+    return Case(tuple(xs), {"dim": dim})
+
+
+@st.composite
+def _split(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1))))
+    dim = draw(one_axis(x.ndim))
+    length = x.shape[dim]
+    cut = draw(st.integers(0, length))
+    sizes = st.sampled_from([1, 2, 3, [cut, length - cut], [length]])
+    return Case((x,), {"split_size": draw(sizes), "dim": dim})
+
+
+@st.composite
+def _chunk(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1))))
+    return Case((x,), {"chunks": draw(st.integers(1, 4)), "dim": draw(one_axis(x.ndim))})
+
+
+@st.composite
+def _repeat(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(max_dims=3, max_side=3))))
+    extra = draw(st.integers(0, 1))
+    counts = st.lists(st.integers(0, 3), min_size=x.ndim + extra, max_size=x.ndim + extra)
+    return Case((x,), {"repeats": tuple(draw(counts))})
+
+
+@st.composite
+def _interleave(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1, max_dims=3))))
+    return Case((x,), {"repeats": draw(st.integers(0, 3)), "dim": draw(one_axis(x.ndim))})
+
+
+@st.composite
+def _flip(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes())))
+    dims = st.lists(st.integers(0, x.ndim - 1), unique=True) if x.ndim else st.just([])
+    return Case((x,), {"dims": tuple(draw(dims))})
+
+
+@st.composite
+def _roll(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1))))
+    dims = draw(st.lists(st.integers(0, x.ndim - 1), unique=True, min_size=1))
+    shifts = [draw(st.integers(-5, 5)) for _ in dims]
+    return Case((x,), {"shifts": tuple(shifts), "dims": tuple(dims)})
+
+
+@st.composite
+def _pad_constant(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1, max_side=3))))
+    count = draw(st.integers(1, x.ndim))
+    widths: list[int] = []
+    for n in reversed(x.shape[x.ndim - count :]):
+        low = draw(st.integers(-1 if n else 0, 2))
+        widths += [low, draw(st.integers(-1 if n + min(low, 0) > 0 else 0, 2))]
+    return Case((x,), {"pad": tuple(widths), "value": draw(st.sampled_from([0.0, -1.5]))})
+
+
+def _np_pad(x: Any, pad: Any, value: float) -> Any:
+    widths = [(0, 0)] * (x.ndim - len(pad) // 2)
+    widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    cut = tuple([slice(max(-lo, 0), n - max(-hi, 0)) for n, (lo, hi) in zip(x.shape, widths)])
+    grown = [(max(lo, 0), max(hi, 0)) for lo, hi in widths]
+    return np.pad(x[cut], grown, constant_values=value)
+
+
+@st.composite
+def _pad_repeating(draw: Any) -> Case:
+    mode = draw(st.sampled_from(["reflect", "replicate", "circular"]))
+    x = draw(arrays(draw(shapes(min_dims=4, max_dims=4, min_side=2, max_side=3))))
+    room = [n - 1 if mode == "reflect" else n for n in reversed(x.shape[2:])]
+    widths = [draw(st.integers(0, r)) for r in room for _ in range(2)]
+    return Case((x,), {"pad": tuple(widths), "mode": mode})
+
+
+def _np_pad_repeating(x: Any, pad: Any, mode: str) -> Any:
+    widths = [(0, 0), (0, 0), (pad[2], pad[3]), (pad[0], pad[1])]
+    names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    return np.pad(x, widths, mode=names[mode])
+
+
+def _np_unbind(x: Any, dim: int) -> list[Any]:
+    return [np.take(x, i, axis=dim) for i in range(x.shape[dim])]
+
+
+def _np_split(x: Any, split_size: Any, dim: int) -> list[Any]:
+    length = x.shape[dim]
+    if isinstance(split_size, int):
+        edges = list(range(0, length, split_size)) or [0]
+    else:
+        edges = [sum(split_size[:i]) for i in range(len(split_size))]
+    return np.split(x, edges[1:], axis=dim)
+
+
+SPECS = [
+    Spec("reshape", _reshape(), call=lambda x, shape: mg.reshape(x, shape), numpy=lambda x, shape: x.reshape(shape), torch=lambda x, shape: x.reshape(shape),
+         ops=("reshape",)),
+    Spec("flatten", _flatten(), torch="flatten",
+         numpy=lambda x, start_dim, end_dim: x.reshape(
+             *x.shape[:start_dim],
+             math.prod(x.shape[start_dim : (end_dim % x.ndim) + 1]),
+             *x.shape[(end_dim % x.ndim) + 1 :])),
+    Spec("unflatten", _unflatten(), torch="unflatten",
+         numpy=lambda x, dim, sizes: x.reshape(
+             *x.shape[:dim], *(n if n >= 0 else x.shape[dim] // -math.prod(sizes) for n in sizes),
+             *x.shape[dim + 1 :])),
+    Spec("squeeze", _squeeze(), torch="squeeze",
+         numpy=lambda x, dim=None: (
+             x if dim is not None and (x.ndim == 0 or x.shape[dim] != 1) else np.squeeze(x, dim))),
+    Spec("unsqueeze", _axis(extra=1), torch="unsqueeze",
+         numpy=lambda x, dim: np.expand_dims(x, dim)),
+    Spec("permute", _permute(), call=lambda x, dims: mg.permute(x, dims),
+         torch=lambda x, dims: x.permute(dims), ops=("permute",),
+         numpy=lambda x, dims: np.transpose(x, dims)),
+    Spec("transpose", _two_axes("dim0", "dim1"), torch="transpose",
+         numpy=lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1) if x.ndim else x),
+    Spec("movedim", _two_axes("source", "destination", min_dims=1), torch="movedim",
+         numpy=lambda x, source, destination: np.moveaxis(x, source, destination)),
+    Spec("broadcast_to", _broadcast(), ops=("broadcast_to",),
+         torch=lambda x, shape: torch.broadcast_to(x, shape),
+         numpy=lambda x, shape: np.broadcast_to(x, shape)),
+    Spec("expand", _broadcast("sizes"), call=lambda x, sizes: mg.expand(x, sizes),
+         numpy=lambda x, sizes: np.broadcast_to(x, sizes),
+         torch=lambda x, sizes: x.expand(sizes)),
+    Spec("sum_to", _sum_to(), call=registry["sum_to"], numpy=_np_sum_to,
+         torch=lambda x, shape: x.sum_to_size(shape), ops=("sum_to",)),
+    Spec("concatenate", _several(), call=lambda *xs, dim: mg.concatenate(xs, dim),
+         numpy=lambda *xs, dim: np.concatenate(xs, dim),
+         torch=lambda *xs, dim: torch.concatenate(xs, dim), ops=("concatenate",), aliases=("cat",)),
+    Spec("stack", _several(same=True), call=lambda *xs, dim: mg.stack(xs, dim),
+         numpy=lambda *xs, dim: np.stack(xs, dim), torch=lambda *xs, dim: torch.stack(xs, dim)),
+    Spec("split", _split(), numpy=_np_split,
+         torch=lambda x, split_size, dim: torch.split(x, split_size, dim)),
+    Spec("chunk", _chunk(), torch="chunk",
+         numpy=lambda x, chunks, dim: (
+             _np_split(x, -(-x.shape[dim] // chunks), dim) if x.shape[dim] else [x] * chunks)),
+    Spec("unbind", _axis(min_dims=1, min_side=1), torch="unbind", numpy=_np_unbind),
+    Spec("repeat", _repeat(), call=lambda x, repeats: mg.repeat(x, repeats),
+         numpy=lambda x, repeats: np.tile(x, repeats),
+         torch=lambda x, repeats: x.repeat(repeats)),
+    Spec("repeat_interleave", _interleave(), torch="repeat_interleave",
+         numpy=lambda x, repeats, dim: np.repeat(x, repeats, dim)),
+    Spec("flip", _flip(), torch="flip", ops=("flip",),
+         numpy=lambda x, dims: np.flip(x, dims) if dims else x),
+    Spec("roll", _roll(), torch="roll", ops=("roll",),
+         numpy=lambda x, shifts, dims: np.roll(x, shifts, dims)),
+    Spec("pad", _pad_constant(), numpy=_np_pad, torch="nn.functional.pad", ops=("pad",)),
+    Spec("pad", _pad_repeating(), numpy=_np_pad_repeating, torch="nn.functional.pad",
+         ops=("take",)),
+]  # fmt: skip
