@@ -6,6 +6,7 @@ semantics are PyTorch's (``torch.matmul``, ``torch.linalg``).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,7 @@ def _swap(ndim: int) -> tuple[int, ...]:
 def _right_gradient(f: Any, g: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """``xᵀ g``; a batch times one shared matrix is a single tall product."""
     if len(shape) == 2 and x.ndim > 2:
-        x = f.reshape(x, shape=(-1, x.shape[-1]))  # (…, n, k) -> (…·n, k)
-        g = f.reshape(g, shape=(-1, g.shape[-1]))
+        x, g = _rows(f, x), _rows(f, g)  # (…, n, k) -> (…·n, k)
     return f.sum_to(f.matmul(f.permute(x, dims=_swap(x.ndim)), g), shape=shape)
 
 
@@ -109,7 +109,7 @@ def outer(x: Tensor, other: Tensor) -> Tensor:
 @primitive(name="linear")
 def _linear(b, x, weight, bias):
     """``x Wᵀ + b`` on the last dimension."""
-    rows = x.reshape(-1, x.shape[-1]) if x.ndim != 2 else x  # (…, in) -> (N, in)
+    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # (N, in)
     out = b.xp.matmul(rows, weight.T)
     if bias is not None:
         out += bias
@@ -125,7 +125,7 @@ def _weight_gradient(f: Any, g: Any, x: Any, into: Any) -> Any:
 
 
 def _rows(f: Any, x: Any) -> Any:
-    return x if x.ndim == 2 else f.reshape(x, shape=(-1, x.shape[-1]))
+    return x if x.ndim == 2 else f.reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 _linear.rules(

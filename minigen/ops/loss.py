@@ -143,7 +143,8 @@ def nll_loss(
     Rows whose target is ``ignore_index`` count nothing; the mean is over the others, weighted.
     """
     if input.ndim == 1:
-        input, target = input.reshape(1, -1), target.reshape(1)
+        loss = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
+        return loss.reshape(())
     if target.dtype.kind not in "iu":
         raise TypeError(f"nll_loss: target must hold class indices, got {target.dtype}")
     if input.ndim < 2 or target.shape != (input.shape[0], *input.shape[2:]):
