@@ -17,14 +17,16 @@ from minigen.plots.figure import INK, new_figure, save_figure
 __all__ = ["mosaic", "save_grid", "save_manifold", "save_pairs", "save_strips"]
 
 TILE = 56  # pixels on the screen that an image should at least get
-GAP = 1.0  # the colour between the tiles: white
 
 
-def mosaic(images: np.ndarray, columns: int, gap: int = 2, tile: int = TILE) -> np.ndarray:
+def mosaic(
+    images: np.ndarray, columns: int, gap: int = 2, tile: int = TILE, between: float = 1.0
+) -> np.ndarray:
     """Lay images out in rows: (N, C, H, W) → (rows·h + …, columns·w + …, 3), values in [0, 1].
 
     Each image is enlarged by the smallest whole factor that makes it `tile` pixels high; `gap`
-    white pixels lie between the tiles, and missing ones in the last row are white.
+    pixels of the colour `between` (1: white) lie between the tiles; a last row that is not full
+    ends in the same colour.
     """
     pixels = _as_rgb(images)  # (N, H, W, 3)
     factor = max(1, math.ceil(tile / pixels.shape[1]))
@@ -32,7 +34,7 @@ def mosaic(images: np.ndarray, columns: int, gap: int = 2, tile: int = TILE) -> 
     count, height, width, _ = pixels.shape
     rows = math.ceil(count / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    canvas = np.full(shape, GAP, dtype=np.float32)
+    canvas = np.full(shape, between, dtype=np.float32)
     for index in range(count):
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = pixels[index]
@@ -85,7 +87,7 @@ def save_manifold(
         title: a line above.
     """
     side = len(coordinates)
-    canvas = mosaic(images, columns=side, gap=0, tile=36)
+    canvas = mosaic(images, columns=side, gap=3, tile=36, between=0.25)
     pixels = canvas.shape[0]
     figure = new_figure(pixels + 110, pixels + 110)
     axes = figure.add_axes(
