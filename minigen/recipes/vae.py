@@ -6,11 +6,10 @@
 
 **What to expect on MNIST**, binarized anew each time (`binarization=dynamic`), on the last 10,000
 training images. Independent pixels reach 205 nats: a model above that has learned nothing about
-shapes. With twenty latents the negative bound is under 108 nats after 3,000
-steps and under 96 after 20,000, some 23 of them KL. The best
-models known reach 78 or so; a number under 85 from *this* one would be a leak or a wrong unit, and
-the run says so. Static, thresholded and grey images are other data sets whose numbers must not
-be compared with these.
+shapes. With twenty latents the negative bound is under 108 nats after 3,000 steps and under 96
+after 20,000, some 23 of them KL. The best models known reach 78 or so; a number under 85 from
+*this* one would be a leak or a wrong unit, and the run says so. Static, thresholded and grey images
+are other data sets whose numbers must not be compared with these.
 """
 
 from __future__ import annotations
