@@ -175,57 +175,76 @@ def _in_bands(taps: Sequence[Tap], step: Tap, size: Tap, channels: int) -> bool:
     )
 
 
-def _band_pieces(b: Any, source: Array, taps: Sequence[Tap], size: Tap) -> Any:
-    """For each piece of the batch: its slice, and for each sample and band the rows to multiply.
+class _Bands:
+    """How a kernel is taken apart into bands.
 
-    Yields ``(sample, first, last, rows)`` with rows of shape (windows, (last - first) · C) for
-    the taps first … last-1.
+    For a piece of the batch, ``rows`` of it hold runs of pixels, one row for each place of
+    ``tall`` × columns places: the windows' own places, and further down what only the lower
+    bands read. Over all samples of the piece at once, band k multiplies the rows from
+    ``starts[k]`` on; what it computes for the surplus places is thrown away.
     """
-    c = source.shape[3]
-    left = min(dx for _, dx in taps)
-    span = max(dx for _, dx in taps) - left + 1
-    top, bottom = taps[0][0], taps[-1][0]
-    run = [(0, dx) for dx in range(left, left + span)]
-    tall = (size[0] + bottom - top, size[1])
-    for part in _batches(b, source, span, tall):
-        gathered = gather_windows(b, source[part, top:], run, (1, 1), tall)
-        gathered = gathered.reshape(gathered.shape[0], tall[0] * size[1], span * c)
-        for sample in range(gathered.shape[0]):
-            for first, last in _runs(taps):
-                dy, dx = taps[first]
-                start = (dy - top) * size[1]
-                rows = gathered[sample, start : start + size[0] * size[1]]
-                yield (
-                    part.start + sample,
-                    first,
-                    last,
-                    rows[:, (dx - left) * c : (dx - left + last - first) * c],
-                )
+
+    def __init__(self, taps: Sequence[Tap], size: Tap, channels: int) -> None:
+        left = min(dx for _, dx in taps)
+        self.top = taps[0][0]
+        self.span = max(dx for _, dx in taps) - left + 1
+        self.runs = _runs(taps)
+        self.size, self.channels = size, channels
+        self.tall = size[0] + taps[-1][0] - self.top
+        self.pixels = [(0, left + k) for k in range(self.span)]
+        self.starts = [(taps[first][0] - self.top) * size[1] for first, _ in self.runs]
+        self.columns = [
+            slice((taps[first][1] - left) * channels, (taps[last - 1][1] - left + 1) * channels)
+            for first, last in self.runs
+        ]
+
+    def pieces(self, b: Any, source: Array) -> list[slice]:
+        """The batch in pieces whose gathered rows fit the workspace."""
+        return _batches(b, source, self.span, (self.tall, self.size[1]))
+
+    def rows(self, b: Any, piece: Array) -> list[Array]:
+        """For each band the rows that it multiplies: all of one length, views of one array."""
+        tall = (self.tall, self.size[1])
+        gathered = gather_windows(b, piece[:, self.top :], self.pixels, (1, 1), tall)
+        gathered = gathered.reshape(-1, self.span * self.channels)
+        length = gathered.shape[0] - self.starts[-1]
+        return [
+            gathered[start : start + length, columns]
+            for start, columns in zip(self.starts, self.columns)
+        ]
 
 
 def _correlate_bands(
     b: Any, source: Array, weight: Array, taps: Sequence[Tap], out: Array
 ) -> Array:
     xp = b.xp
-    n, rows, columns, outputs = out.shape
-    flat = out.reshape(n, rows * columns, outputs)
-    more = xp.empty((rows * columns, outputs), dtype=out.dtype)
-    for sample, first, last, band in _band_pieces(b, source, taps, (rows, columns)):
-        matrix = weight[first:last].reshape(-1, outputs)
-        if first == 0:
-            xp.matmul(band, matrix, out=flat[sample])
-        else:
-            xp.matmul(band, matrix, out=more)
-            flat[sample] += more
+    _, rows, columns, outputs = out.shape
+    bands = _Bands(taps, (rows, columns), source.shape[3])
+    for part in bands.pieces(b, source):
+        count = part.stop - part.start
+        total = xp.empty((count, bands.tall, columns, outputs), dtype=out.dtype)
+        more = xp.empty_like(total)
+        band_rows = bands.rows(b, source[part])
+        for k, ((first, last), band) in enumerate(zip(bands.runs, band_rows)):
+            into = (more if k else total).reshape(-1, outputs)[: band.shape[0]]
+            xp.matmul(band, weight[first:last].reshape(-1, outputs), out=into)
+            if k == len(band_rows) - 1:  # the last sum leaves the surplus places behind
+                xp.add(total[:, :rows], more[:, :rows], out=out[part])
+            elif k:
+                total += more
     return out
 
 
 def _correlate_weight_bands(b: Any, source: Array, grad: Array, taps: Sequence[Tap]) -> Array:
     xp = b.xp
-    n, rows, columns, outputs = grad.shape
-    flat = grad.reshape(n, rows * columns, outputs)
+    _, rows, columns, outputs = grad.shape
+    bands = _Bands(taps, (rows, columns), source.shape[3])
     total = xp.zeros((len(taps), source.shape[3], outputs), dtype=source.dtype)
-    for sample, first, last, band in _band_pieces(b, source, taps, (rows, columns)):
-        piece = _product_of_columns(xp, band, flat[sample])
-        total[first:last] += piece.reshape(last - first, -1, outputs)
+    for part in bands.pieces(b, source):
+        spread = xp.zeros((part.stop - part.start, bands.tall, columns, outputs), dtype=grad.dtype)
+        spread[:, :rows] = grad[part]  # surplus places have gradient zero
+        flat = spread.reshape(-1, outputs)
+        for (first, last), band in zip(bands.runs, bands.rows(b, source[part])):
+            piece = _product_of_columns(xp, band, flat[: band.shape[0]])
+            total[first:last] += piece.reshape(last - first, -1, outputs)
     return total

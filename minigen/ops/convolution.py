@@ -149,6 +149,7 @@ def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, g
     for row, row_offsets in classes[0]:
         for column, column_offsets in classes[1]:
             used = [t for t in range(len(taps)) if t in row_offsets and t in column_offsets]
+            used.sort(key=lambda t: (row_offsets[t], column_offsets[t]))  # runs in reading order
             count = (-(-(size[0] - row) // stride[0]), -(-(size[1] - column) // stride[1]))
             if not used or not min(count):
                 continue
@@ -184,10 +185,9 @@ def _gather_class(
     high = [last[axis] - y.shape[2 + axis] for axis in (0, 1)]
     source = channels_last(b, y, low, high)  # so that every read falls inside
     shifted = [(place[0] - first[0], place[1] - first[1]) for place in places]
-    chosen = weights if len(used) == weights[0].shape[0] else [w[used] for w in weights]
     return [
-        correlate(b, part, b.xp.ascontiguousarray(matrix), shifted, (1, 1), count)
-        for part, matrix in zip(_channels(source, len(weights)), chosen)
+        correlate(b, part, b.xp.ascontiguousarray(matrix[used]), shifted, (1, 1), count)
+        for part, matrix in zip(_channels(source, len(weights)), weights)
     ]
 
 

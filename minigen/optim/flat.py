@@ -27,9 +27,9 @@ from minigen.backends import Array, active
 __all__ = ["FlatParameters", "Run", "blocks"]
 
 ALIGNMENT = 16
-BLOCK = 16_384
+BLOCK = 32_768
 """Elements that an update works on at a time: parameter, gradient, two moments and scratch of
-float32 are 320 KiB, which stays in a core's second-level cache from one pass to the next."""
+float32 are 640 KiB, which stays in a core's second-level cache from one pass to the next."""
 
 
 def blocks(size: int) -> Iterator[slice]:
