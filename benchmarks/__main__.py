@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 from benchmarks import chart, report
 from benchmarks.contenders import CONTENDERS
 from benchmarks.harness import QUICK, Effort, measure
-from benchmarks.machine import describe
+from benchmarks.machine import describe, limit_threads
 from benchmarks.probes import PROBES
 from benchmarks.process import WorkerError
 from benchmarks.workloads import BY_DEFAULT, WORKLOADS, workload_from
@@ -42,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"among {', '.join(CONTENDERS)} (default: %(default)s)",
     )
     arguments.add_argument("--rounds", type=int, help="rounds of turns (default: 15; quick: 3)")
+    arguments.add_argument(
+        "--threads", type=int, help="threads that every contender may use (default: all cores)"
+    )
     arguments.add_argument(
         "--quick", action="store_true", help="seconds instead of minutes; says little"
     )
@@ -85,8 +89,8 @@ def run_probe(name: str, quick: bool) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
-    """Progress goes to standard error, so that the table can be piped."""
-    print(line, file=sys.stderr, flush=True)
+    """Progress goes to standard error, with the time of day, so that the table can be piped."""
+    print(f"{datetime.now():%H:%M:%S} {line}", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,6 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = command_line.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         command_line.error(f"--rounds must be a whole number >= 1, got {options.rounds}")
+    if options.threads is not None:
+        if options.threads < 1:
+            command_line.error(f"--threads must be a whole number >= 1, got {options.threads}")
+        os.environ.update(limit_threads(options.threads))
     try:
         for specification in options.workloads:
             if specification not in PROBES:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from benchmarks.machine import cores
+from benchmarks.machine import threads
 from benchmarks.workload import Workload
 
 
@@ -41,18 +41,26 @@ class Contender:
 
 
 def thread_numbers() -> list[int]:
-    """All cores, one, and two in between, where there are as many."""
-    return sorted({cores(), min(2, cores()), 1}, reverse=True)
+    """As many as allowed, one, and two in between."""
+    return sorted({threads(), min(2, threads()), 1}, reverse=True)
 
 
 def torch_settings(workload: Workload) -> list[dict[str, Any]]:
-    """Threads, Adam's implementation and memory format, each where it makes a difference."""
-    adams = ["fused", "foreach", "for-loop"] if workload.trains else [None]
+    """Threads and memory format; for each format, with all threads, Adam's other implementations.
+
+    A memory format is tried only on images, an optimizer only where there is training.
+    """
     layouts = [False, True] if workload.has_images else [False]
-    return [
-        {"threads": threads, "adam": adam, "channels_last": channels_last}
-        for channels_last, threads, adam in product(layouts, thread_numbers(), adams)
+    settings = [
+        {"threads": number, "adam": "fused", "channels_last": channels_last}
+        for channels_last, number in product(layouts, thread_numbers())
     ]
+    if workload.trains:
+        settings += [
+            {"threads": thread_numbers()[0], "adam": adam, "channels_last": channels_last}
+            for channels_last, adam in product(layouts, ["foreach", "for-loop"])
+        ]
+    return settings
 
 
 def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
@@ -61,14 +69,14 @@ def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
         return []
     layouts = [False, True] if workload.has_images else [False]
     return [
-        {"threads": cores(), "adam": "fused", "channels_last": layout, "compile": True}
+        {"threads": threads(), "adam": "fused", "channels_last": layout, "compile": True}
         for layout in layouts
     ]
 
 
 # glibc gives large arrays back to the system when they are freed, and every step then faults its
-# pages in again. These variables make it keep them; PyTorch's tuning guide gets the same effect
-# from other allocators. Not PyTorch's default, so not the peer by default either.
+# pages in again. These variables make it keep them, as minigen does by itself on Linux, and as
+# PyTorch's tuning guide does by another allocator. So PyTorch takes part both ways.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
@@ -88,7 +96,6 @@ CONTENDERS: dict[str, Contender] = {
             "torch",
             "torch",
             torch_settings,
-            by_default=False,
             environment=KEEP_MEMORY,
         ),
         Contender("torch-compile", "torch", "torch", torch_compile_settings, by_default=False),

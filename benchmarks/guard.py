@@ -9,17 +9,10 @@ from __future__ import annotations
 
 import time
 
+from benchmarks.machine import limit_threads
 from benchmarks.process import fresh
 from benchmarks.workload import Step
 from benchmarks.workloads import workload_from
-
-THREAD_VARIABLES = [
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-]
 
 
 def processor_seconds(step: Step) -> float:
@@ -47,4 +40,4 @@ def guarded_ratio(specification: str, rounds: int = 10) -> float:
         "import json; from benchmarks.guard import ratio_to_floor; "
         f"print(json.dumps({{'ratio': ratio_to_floor({specification!r}, {rounds})}}))"
     )
-    return float(fresh(code, dict.fromkeys(THREAD_VARIABLES, "1"))["ratio"])
+    return float(fresh(code, limit_threads(1))["ratio"])

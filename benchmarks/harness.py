@@ -33,7 +33,7 @@ class Effort:
     warm_up: float = 1.0
     rest: float = 0.05
     tuning_turn: float = 0.3
-    finalists: int = 4
+    finalists: int = 3
 
 
 QUICK = Effort(rounds=3, turn=0.1, warm_up=0.1, rest=0.02, tuning_turn=0.05, finalists=1)

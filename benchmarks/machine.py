@@ -32,6 +32,26 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+THREAD_VARIABLES = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+]
+
+
+def limit_threads(number: int) -> dict[str, str]:
+    """Environment variables that keep every library to so many threads."""
+    return dict.fromkeys(THREAD_VARIABLES, str(number))
+
+
+def threads() -> int:
+    """Threads that a library may use here: one for each core, unless the environment limits it."""
+    limit = os.environ.get(THREAD_VARIABLES[0], "")
+    return min(int(limit), cores()) if limit.isdecimal() and int(limit) else cores()
+
+
 def vector_extensions() -> list[str]:
     """The widest instruction sets that NumPy found."""
     configuration: dict[str, Any] = np.show_config(mode="dicts")  # type: ignore[assignment]
@@ -63,6 +83,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": cores(),
+        "threads": threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "blas": blas(),

@@ -93,8 +93,8 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
     )
     load = number(machine["load_average"])
     return [
-        f"{machine['processor']}, {machine['cores']} core(s), {machine['blas']}, "
-        f"Python {machine['python']}",
+        f"{machine['processor']}, {machine['cores']} core(s), {machine['threads']} thread(s), "
+        f"{machine['blas']}, Python {machine['python']}",
         f"{versions}; load average at the start {load}",
     ]
 

@@ -25,6 +25,7 @@ def test_a_quick_run_prints_a_table_and_writes_json_and_chart(tmp_path, capsys):
         (["--workloads", "vea"], "workload must be one of"),
         (["--contenders", "tensorflow"], "invalid choice: 'tensorflow'"),
         (["--rounds", "0"], "--rounds must be a whole number >= 1, got 0"),
+        (["--threads", "0"], "--threads must be a whole number >= 1, got 0"),
         (["--workloads", "vae", "--out", __file__], "--out must be a folder that can be written"),
     ],
 )

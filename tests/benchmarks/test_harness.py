@@ -83,13 +83,13 @@ def test_a_dead_worker_is_one_line():
 
 
 def test_pytorch_tries_layouts_for_images_and_optimizers_for_training_only(monkeypatch):
-    monkeypatch.setattr("benchmarks.contenders.cores", lambda: 2)
+    monkeypatch.setattr("benchmarks.contenders.threads", lambda: 2)
     assert len(torch_settings(workload_from("operation"))) == 2
-    assert len(torch_settings(workload_from("vae"))) == 6
-    assert len(torch_settings(workload_from("pixelcnn"))) == 12
+    assert len(torch_settings(workload_from("vae"))) == 4
+    assert len(torch_settings(workload_from("pixelcnn"))) == 8
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [2, 1]), (16, [16, 2, 1])])
-def test_pytorch_tries_all_cores_and_one(cores, expected, monkeypatch):
-    monkeypatch.setattr("benchmarks.contenders.cores", lambda: cores)
+@pytest.mark.parametrize(("allowed", "expected"), [(1, [1]), (2, [2, 1]), (16, [16, 2, 1])])
+def test_pytorch_tries_all_threads_and_one(allowed, expected, monkeypatch):
+    monkeypatch.setattr("benchmarks.contenders.threads", lambda: allowed)
     assert thread_numbers() == expected

@@ -12,6 +12,7 @@ REPORT = {
     "machine": {
         "processor": "A processor",
         "cores": 2,
+        "threads": 2,
         "blas": "a BLAS",
         "python": "3.11",
         "versions": {"numpy": "2.0", "torch": None},
