@@ -18,6 +18,8 @@ from minigen import nn
 try:
     import torch
     import torch.nn.functional as F
+
+    torch.set_num_threads(1)  # small tensors; waiting threads cost more than they help
 except ImportError:  # PyTorch is an optional oracle
     torch = None
 

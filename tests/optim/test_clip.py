@@ -1,0 +1,113 @@
+"""Gradient clipping."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import minigen as mg
+from minigen import nn
+
+try:
+    import torch
+except ImportError:  # PyTorch is an optional oracle
+    torch = None
+
+GRADIENTS = [np.array([[3.0, -4.0]], dtype="f4"), None, np.array(12.0, dtype="f4")]
+
+
+def parameters() -> list[nn.Parameter]:
+    found = []
+    for gradient in GRADIENTS:
+        p = nn.Parameter(mg.zeros(*np.shape(gradient)) if gradient is not None else mg.zeros(3))
+        p.grad = None if gradient is None else mg.tensor(gradient)
+        found.append(p)
+    return found
+
+
+def norm_of(ps: list[nn.Parameter]) -> float:
+    return math.sqrt(sum(float((p.grad.numpy() ** 2).sum()) for p in ps if p.grad is not None))
+
+
+def test_the_common_norm_is_returned_and_brought_down():
+    ps = parameters()
+    assert mg.optim.clip_grad_norm_(ps, 2.6).item() == pytest.approx(13)
+    assert norm_of(ps) == pytest.approx(2.6, rel=1e-5)
+    np.testing.assert_allclose(ps[0].grad.numpy(), [[0.6, -0.8]], rtol=1e-5)  # one factor for all
+    assert ps[1].grad is None
+
+
+def test_small_gradients_stay_as_they_are():
+    ps = parameters()
+    mg.optim.clip_grad_norm_(ps, 100.0)
+    np.testing.assert_array_equal(ps[0].grad.numpy(), GRADIENTS[0])
+
+
+if torch is not None:
+
+    @pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.5, math.inf])
+    @pytest.mark.parametrize("max_norm", [0.5, 1000.0])
+    def test_norm_and_gradients_are_pytorchs(norm_type, max_norm):
+        ps, twins = parameters(), []
+        for p, gradient in zip(ps, GRADIENTS, strict=True):
+            twin = torch.zeros(p.shape)
+            twin.grad = None if gradient is None else torch.tensor(gradient)
+            twins.append(twin)
+        mine = mg.optim.clip_grad_norm_(ps, max_norm, norm_type)
+        theirs = torch.nn.utils.clip_grad_norm_(twins, max_norm, norm_type)
+        assert mine.item() == pytest.approx(theirs.item(), rel=1e-6)
+        for p, twin in zip(ps, twins, strict=True):
+            if twin.grad is not None:
+                np.testing.assert_allclose(p.grad.numpy(), twin.grad.numpy(), rtol=1e-5)
+
+
+def test_clipping_reaches_the_optimizers_buffer():
+    p = nn.Parameter(mg.zeros(2))
+    optimizer = mg.optim.SGD([p], lr=1.0)
+    (p * mg.tensor([30.0, 40.0])).sum().backward()
+    mg.optim.clip_grad_norm_([p], 5.0)
+    optimizer.step()
+    np.testing.assert_allclose(p.numpy(), [-3, -4], rtol=1e-5)
+
+
+def test_values_are_limited_one_by_one():
+    ps = parameters()
+    mg.optim.clip_grad_value_(ps, 3.5)
+    assert ps[0].grad.tolist() == [[3.0, -3.5]]
+    assert ps[2].grad.item() == 3.5
+
+
+def test_without_gradients_the_norm_is_0():
+    assert mg.optim.clip_grad_norm_([nn.Parameter(mg.zeros(2))], 1.0).item() == 0
+
+
+def test_a_norm_that_is_not_finite_can_be_an_error_before_anything_changes():
+    ps = parameters()
+    ps[2].grad = mg.tensor(float("inf"))
+    with pytest.raises(FloatingPointError, match=r"the gradients' norm of order 2.0 is inf"):
+        mg.optim.clip_grad_norm_(ps, 1.0, error_if_nonfinite=True)
+    np.testing.assert_array_equal(ps[0].grad.numpy(), GRADIENTS[0])
+
+
+@pytest.mark.parametrize("norm_type", [2.0, math.inf, 1.0])
+def test_nothing_is_brought_to_the_host(norm_type):
+    from minigen.backends import strict
+
+    with mg.use("strict"):
+        p = nn.Parameter(mg.zeros(2))
+        p.grad = mg.tensor([3.0, 4.0])
+        with strict.count_transfers() as count:
+            mg.optim.clip_grad_norm_(p, 1.0, norm_type)
+            mg.optim.clip_grad_value_(p, 0.1)
+        assert count.total == 0
+
+
+def test_bounds_must_be_positive():
+    with pytest.raises(ValueError, match="max_norm must be a number > 0, got 0"):
+        mg.optim.clip_grad_norm_(parameters(), 0)
+    with pytest.raises(ValueError, match="clip_value must be a number > 0, got -1"):
+        mg.optim.clip_grad_value_(parameters(), -1)
+    with pytest.raises(ValueError, match="norm_type must be > 0, got 0"):
+        mg.optim.clip_grad_norm_(parameters(), 1.0, 0)

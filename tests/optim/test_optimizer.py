@@ -1,0 +1,321 @@
+"""Optimizers: equal to PyTorch's, groups, what is skipped, state that resumes bit for bit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import minigen as mg
+from minigen import nn
+from minigen.errors import UserError
+
+try:
+    import torch
+
+    torch.set_num_threads(1)  # small tensors; waiting threads cost more than they help
+except ImportError:  # PyTorch is an optional oracle
+    torch = None
+
+SETTINGS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01, "eps": 0.1, "betas": (0.5, 0.9)}),
+    ("AdamW", {"lr": 0.01}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.5, "eps": 1e-3}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.0}),
+    ("RMSprop", {}),
+    ("RMSprop", {"lr": 0.003, "momentum": 0.9, "weight_decay": 0.01}),
+    ("RMSprop", {"lr": 0.003, "centered": True, "alpha": 0.9, "eps": 1e-3}),
+    ("RMSprop", {"lr": 0.003, "centered": True, "momentum": 0.5}),
+]
+IDS = [f"{name} {options}" for name, options in SETTINGS]
+
+SHAPES = [(7, 5), (5,), (), (3, 2, 2), (0, 4), (20_000,)]  # the last one takes two blocks
+
+
+def start(seed: int = 0, dtype: str = "float32") -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.normal(size=shape), dtype) for shape in SHAPES]
+
+
+def some_gradients(step: int, dtype: str = "float32") -> list[np.ndarray]:
+    rng = np.random.default_rng(100 + step)
+    return [np.asarray(rng.normal(size=shape) * 3, dtype) for shape in SHAPES]
+
+
+def give(parameters, gradients, wrap) -> None:
+    """Set ``grad``; None leaves a parameter without one."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = None if gradient is None else wrap(gradient)
+
+
+def parameters_of(values: list[np.ndarray]) -> list[nn.Parameter]:
+    return [nn.Parameter(mg.tensor(v)) for v in values]
+
+
+if torch is not None:
+
+    @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-13)])
+    def test_fifty_steps_are_pytorchs(name, options, dtype, tolerance):
+        mine = parameters_of(start(dtype=dtype))
+        theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start(dtype=dtype)]
+        ours = getattr(mg.optim, name)(mine, **options)
+        peer = getattr(torch.optim, name)(theirs, **options)
+        for step in range(50):
+            gradients = some_gradients(step, dtype)
+            gradients[1] = None if step % 3 == 1 else gradients[1]  # sometimes there is none
+            gradients[3] = None if step < 5 else gradients[3]  # a late starter
+            give(mine, gradients, mg.tensor)
+            give(theirs, gradients, torch.tensor)
+            ours.step()
+            peer.step()
+        for a, b in zip(mine, theirs, strict=True):
+            scale = max(1.0, np.abs(b.detach().numpy()).max(initial=0))
+            np.testing.assert_allclose(
+                a.numpy(), b.detach().numpy(), rtol=0, atol=tolerance * scale
+            )
+
+    def test_groups_with_options_of_their_own_are_pytorchs():
+        results = []
+        for optim, tensor, parameter in (
+            (mg.optim, mg.tensor, lambda v: nn.Parameter(mg.tensor(v))),
+            (torch.optim, torch.tensor, lambda v: torch.nn.Parameter(torch.tensor(v))),
+        ):
+            ps = [parameter(v) for v in start()]
+            optimizer = optim.AdamW(
+                [
+                    {"params": ps[:2], "lr": 0.1},
+                    {"params": ps[2:4], "weight_decay": 0.5},
+                ],
+                lr=0.01,
+            )
+            optimizer.add_param_group({"params": ps[4:], "betas": (0.5, 0.9)})
+            for step in range(5):
+                give(ps, some_gradients(step), tensor)
+                if step == 3:
+                    optimizer.param_groups[0]["lr"] = 0.02
+                optimizer.step()
+            results.append([p.detach().numpy() for p in ps])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_adam_takes_a_first_step_of_length_lr():
+    """Both corrections cancel at t = 1: the step is lr·g/(|g| + ε)."""
+    p = nn.Parameter(mg.zeros(3))
+    optimizer = mg.optim.Adam([p], lr=0.1)
+    p.grad = mg.tensor([1e-3, -5.0, 100.0])
+    optimizer.step()
+    np.testing.assert_allclose(p.numpy(), [-0.1, 0.1, -0.1], rtol=1e-4)
+
+
+def test_a_parameter_without_a_gradient_keeps_value_moments_and_count():
+    ps = parameters_of(start()[:3])
+    optimizer = mg.optim.Adam(ps, lr=0.1)
+    give(ps, some_gradients(0)[:3], mg.tensor)
+    optimizer.step()
+    before = {k: np.copy(v) for k, v in optimizer.state_dict().items()}
+    value = ps[1].numpy().copy()
+    give(ps, [some_gradients(1)[0], None, some_gradients(1)[2]], mg.tensor)
+    optimizer.step()
+    np.testing.assert_array_equal(ps[1].numpy(), value)
+    after = optimizer.state_dict()
+    for key in ("step", "exp_avg", "exp_avg_sq"):
+        np.testing.assert_array_equal(after[f"state.1.{key}"], before[f"state.1.{key}"])
+    assert after["state.0.step"] == 2
+    assert before["state.0.step"] == 1
+
+
+def test_a_frozen_parameter_does_not_move():
+    layer = nn.Linear(2, 2)
+    layer.bias.requires_grad_(False)
+    before = layer.bias.numpy().copy()
+    optimizer = mg.optim.SGD(layer.parameters(), lr=1.0)
+    layer(mg.ones(1, 2)).sum().backward()
+    optimizer.step()
+    np.testing.assert_array_equal(layer.bias.numpy(), before)
+
+
+def train(model: nn.Module, optimizer: mg.optim.Optimizer, steps: range) -> None:
+    for step in steps:
+        x = mg.Generator(step).normal(8, 4)
+        optimizer.zero_grad()
+        (model(x) ** 2).mean().backward()
+        optimizer.step()
+
+
+def network(seed: int = 0) -> nn.Module:
+    generator = mg.Generator(seed)
+    return nn.Sequential(
+        nn.Linear(4, 6, generator=generator), nn.Tanh(), nn.Linear(6, 2, generator=generator)
+    )
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
+def test_a_resumed_run_is_bit_equal_to_one_never_stopped(name, options):
+    whole = network()
+    optimizer = getattr(mg.optim, name)(whole.parameters(), **options)
+    train(whole, optimizer, range(3))
+    model_state = {k: v.numpy().copy() for k, v in whole.state_dict().items()}
+    state = optimizer.state_dict()
+    train(whole, optimizer, range(3, 6))  # the state is a copy: this does not change it
+
+    resumed = network(seed=1)
+    second = getattr(mg.optim, name)(resumed.parameters(), **{**options, "lr": 77.0})
+    train(resumed, second, range(1))  # leftovers that loading must overwrite
+    resumed.load_state_dict(model_state)
+    second.load_state_dict(state)
+    train(resumed, second, range(3, 6))
+    for key, value in whole.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[key].numpy(), value.numpy())
+
+
+def test_the_state_is_flat_numbers_and_arrays():
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam([{"params": [ps[0]]}, {"params": [ps[1]], "lr": 0.5}])
+    assert not any(key.startswith("state.") for key in optimizer.state_dict())
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    optimizer.step()
+    state = optimizer.state_dict()
+    arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
+    assert {k: v.shape for k, v in arrays.items()} == {
+        "state.0.exp_avg": (7, 5),
+        "state.0.exp_avg_sq": (7, 5),
+        "state.1.exp_avg": (5,),
+        "state.1.exp_avg_sq": (5,),
+    }
+    json.dumps({k: v for k, v in state.items() if k not in arrays})
+    assert state["param_groups.0.betas.1"] == 0.999
+    assert state["param_groups.1.lr"] == 0.5
+    assert not any("/" in key for key in state)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"state.0.exp_avg": np.zeros(3)}, r"state.0.exp_avg must have shape \(7, 5\), got \(3,\)"),
+        ({"state.9.step": 1}, "state.9.step belongs to no parameter"),
+        ({"stray": 1}, "stray belongs to no parameter"),
+        ({"param_groups.0.params": 7}, "group 0 must have 2 parameters, got 7"),
+        ({"param_groups.0.lr": None}, "lr must be a number ≥ 0, got None"),
+        ({"state.0.exp_avg": "words"}, "state.0.exp_avg must hold real numbers"),
+    ],
+)
+def test_a_foreign_state_is_refused_in_one_line_and_changes_nothing(change, message):
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam(ps)
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    optimizer.step()
+    before = optimizer.state_dict()
+    with pytest.raises((UserError, TypeError), match=message):
+        optimizer.load_state_dict({**before, "param_groups.0.eps": 3.0, **change})
+    for key, value in optimizer.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    ps = parameters_of(start()[:2])
+    with pytest.raises(UserError, match=r"optimizer state: param_groups.0.betas.0 is missing"):
+        mg.optim.Adam(ps).load_state_dict(mg.optim.SGD(ps).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("Adam", {"lr": -1}, "lr must be a number ≥ 0, got -1"),
+        ("Adam", {"lr": "fast"}, "lr must be a number ≥ 0, got 'fast'"),
+        ("Adam", {"lr": float("nan")}, "lr must be a number ≥ 0, got nan"),
+        ("Adam", {"betas": (0.9, 1.0)}, r"betas\[1\] must be a number ≥ 0 and < 1, got 1.0"),
+        ("Adam", {"betas": 0.9}, "betas must be a pair of numbers, got 0.9"),
+        ("AdamW", {"eps": -1e-8}, "eps must be a number ≥ 0, got -1e-08"),
+        ("SGD", {"momentum": -0.1}, "momentum must be a number ≥ 0, got -0.1"),
+        ("SGD", {"nesterov": True}, "nesterov needs momentum > 0 and dampening 0"),
+        ("RMSprop", {"alpha": 1.0}, "alpha must be a number ≥ 0 and < 1, got 1.0"),
+        ("RMSprop", {"weight_decay": -1}, "weight_decay must be a number ≥ 0, got -1"),
+    ],
+)
+def test_options_out_of_range_are_named(name, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(mg.optim, name)(parameters_of(start()), **options)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ([], "params must have at least one parameter, got none"),
+        (mg.ones(2), "params must be a list of tensors or groups, got one Tensor"),
+        ([np.ones(2)], r"params\[0\] must be a tensor, got ndarray"),
+        ([mg.ones(2, requires_grad=True) * 2], r"params\[0\] must be a leaf, got the result of"),
+        ([mg.ones(2, dtype=np.int64)], r"params\[0\] must be floating-point, got int64"),
+        ([mg.ones(2)] * 2, r"params\[1\] was given to this optimizer already"),
+        ([{"lr": 1.0}], "a group must be a dictionary with the key params"),
+        ([{"params": [mg.ones(2)], "rate": 1.0}], "a group's options must be among .*, got rate"),
+        ([{"params": [mg.ones(2)], "lr": -1.0}], "lr must be a number ≥ 0, got -1.0"),
+    ],
+)
+def test_parameters_that_are_none_are_named(params, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        mg.optim.SGD(params, lr=0.1)
+
+
+def test_the_same_parameter_in_two_groups_is_refused():
+    p = nn.Parameter(mg.ones(2))
+    with pytest.raises(ValueError, match=r"params\[0\] of group 1 was given to this optimizer"):
+        mg.optim.SGD([{"params": [p]}, {"params": p}])
+
+
+def test_repr_shows_the_options():
+    assert repr(mg.optim.SGD([mg.ones(1)], lr=0.5)).startswith("SGD(lr=0.5, momentum=0.0")
+
+
+def test_the_base_has_no_formula():
+    p = nn.Parameter(mg.ones(2))
+    optimizer = mg.optim.Optimizer([p], {})
+    p.grad = mg.ones(2)
+    with pytest.raises(TypeError, match="Optimizer has no update method"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
+def test_the_strict_backend_gives_the_same_and_brings_nothing_to_the_host(name, options):
+    here = network()
+    train(here, getattr(mg.optim, name)(here.parameters(), **options), range(1))
+    from minigen.backends import strict
+
+    with mg.use("strict"):
+        there = network()
+        there.load_state_dict({k: v.numpy() for k, v in network().state_dict().items()})
+        optimizer = getattr(mg.optim, name)(there.parameters(), **options)
+        x = mg.tensor(here_input())
+        with strict.count_transfers() as count:
+            (there(x) ** 2).mean().backward()
+            optimizer.step()
+        assert count.total == 0, count
+        for key, value in there.state_dict().items():
+            np.testing.assert_allclose(value.numpy(), here_state(here)[key], atol=1e-6)
+
+
+def here_input() -> np.ndarray:
+    with mg.use("numpy"):
+        return mg.Generator(0).normal(8, 4).numpy()
+
+
+def here_state(model: nn.Module) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v.data) for k, v in model.state_dict().items()}
+
+
+def test_parameters_of_another_backend_are_refused():
+    p = nn.Parameter(mg.ones(2))
+    with (
+        mg.use("strict"),
+        pytest.raises(TypeError, match="lies in ndarray, but the active backend"),
+    ):
+        mg.optim.SGD([p])
