@@ -76,7 +76,7 @@ class Backend:
     name: str
     xp: Any
     array_type: type[Any]
-    workspace: int = 1 << 24
+    workspace: int = 1 << 22
 
     def __init__(self) -> None:
         self.kernels: dict[str, Callable[..., Any]] = {}

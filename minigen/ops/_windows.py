@@ -19,22 +19,26 @@ Tap = tuple[int, int]
 
 
 def channels_last(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
-    """(N, C, H, W) -> (N, low+H+high, low+W+high, C), contiguous, grown with zeros.
+    """(N, C, H, W) -> (N, low+H+high, low+W+high, C), contiguous, grown with zeros."""
+    return grown(b, x.transpose(0, 2, 3, 1), low, high)
+
+
+def grown(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
+    """(N, H, W, C) -> (N, low+H+high, low+W+high, C), contiguous, with zeros around.
 
     A negative width cuts off instead. No copy if there is nothing to do.
     """
     xp = b.xp
-    n, c, h, w = x.shape
-    view = x.transpose(0, 2, 3, 1)
     if not any((*low, *high)):
-        return xp.ascontiguousarray(view)
+        return xp.ascontiguousarray(x)
+    n, h, w, c = x.shape
     out = xp.zeros((n, h + low[0] + high[0], w + low[1] + high[1], c), dtype=x.dtype)
     into, taken = [slice(None)], [slice(None)]
     for size, before, after in zip((h, w), low, high):
         length = max(size + min(before, 0) + min(after, 0), 0)
         into.append(slice(max(before, 0), max(before, 0) + length))
         taken.append(slice(max(-before, 0), max(-before, 0) + length))
-    out[tuple(into)] = view[tuple(taken)]
+    out[tuple(into)] = x[tuple(taken)]
     return out
 
 
@@ -84,38 +88,56 @@ def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
 
 
 def correlate(
-    b: Any, source: Array, weight: Array, taps: Sequence[Tap], step: Tap, size: Tap
+    b: Any,
+    source: Array,
+    weight: Array,
+    taps: Sequence[Tap],
+    step: Tap,
+    size: Tap,
+    out: Array | None = None,
 ) -> Array:
     """``out[n, i, j] = Σ_t source[n, i·step + tap_t] · weight[t]``.
 
     Args:
         b: the backend.
-        source: (N, H, W, C), large enough for every tap of every window.
+        source: (N, H, W, C), contiguous, large enough for every tap of every window.
         weight: (taps, C, O).
         taps: the offsets, one for each matrix of ``weight``.
         step: distance between windows.
         size: number of windows down and across.
+        out: where to write the result; made if not given.
 
     Returns:
-        (N, rows, columns, O), contiguous.
+        (N, rows, columns, O); contiguous unless ``out`` is not.
     """
     xp = b.xp
     n, _, _, c = source.shape
     outputs = weight.shape[2]
-    if not source.size or not weight.size or not n * size[0] * size[1]:
-        return xp.zeros((n, *size, outputs), dtype=source.dtype)
-    out = xp.empty((n, *size, outputs), dtype=source.dtype)
+    if out is None:
+        out = xp.empty((n, *size, outputs), dtype=source.dtype)
+    if not source.size or not weight.size or not out.size:
+        out[...] = 0
+        return out
     matrix = weight.reshape(len(taps) * c, outputs)
     if _is_whole(source, taps, step, size):
-        product = xp.multiply if c == 1 else xp.matmul
-        product(source.reshape(-1, c), matrix, out=out.reshape(-1, outputs))
-        return out
-    if _in_bands(taps, step, size, c):
-        return _correlate_bands(b, source, weight, taps, out)
-    for part in _batches(b, source, len(taps), size):
-        windows = gather_windows(b, source[part], taps, step, size)
-        xp.matmul(windows.reshape(-1, len(taps) * c), matrix, out=out[part].reshape(-1, outputs))
+        rows = source.reshape(-1, c)
+        _write(xp, rows, matrix, out)
+    elif _in_bands(taps, step, size, c):
+        _correlate_bands(b, source, weight, taps, out)
+    else:
+        for part in _batches(b, source, len(taps), size):
+            windows = gather_windows(b, source[part], taps, step, size)
+            _write(xp, windows.reshape(-1, len(taps) * c), matrix, out[part])
     return out
+
+
+def _write(xp: Any, rows: Array, matrix: Array, out: Array) -> None:
+    """``out[...] = rows @ matrix``, straight into ``out`` where its memory allows."""
+    product = xp.multiply if rows.shape[1] == 1 else xp.matmul
+    if out.flags.c_contiguous:
+        product(rows, matrix, out=out.reshape(-1, out.shape[-1]))
+    else:
+        out[...] = product(rows, matrix).reshape(out.shape)
 
 
 def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], step: Tap) -> Array:
@@ -171,7 +193,7 @@ def _in_bands(taps: Sequence[Tap], step: Tap, size: Tap, channels: int) -> bool:
         and len(bands) > 1
         and len(set(rows)) == len(rows)
         and span * channels >= 32
-        and size[0] * size[1] >= 256
+        and size[0] >= 4 * (rows[-1] - rows[0])  # few surplus places
     )
 
 

@@ -1,0 +1,302 @@
+"""Convolution as a closed triad: convolve, transpose, weight gradient.
+
+Three functions, each linear in both of its arguments. With windows of x at stride s,
+padding p and dilation d (one dimension; two are the same twice)::
+
+    convolve(x, w)[o, i]            = Σ_c,k  x[c, i·s + k·d - p] · w[o, c, k]
+    convolve_transpose(y, w)[c, j]  = Σ_o,k,i with i·s + k·d - p = j   y[o, i] · w[o, c, k]
+    convolve_weight(x, y)[o, c, k]  = Σ_i    x[c, i·s + k·d - p] · y[o, i]
+
+Contracted with a third tensor all three give the same number, so the gradient rules of each
+are the two others, and any order of differentiation stays inside the triad.
+
+``taps`` names the places of the kernel that exist, row by row. A masked convolution
+(van den Oord et al. 2016) lists the unmasked ones, and the others cost nothing.
+
+Arrays are (N, C, H, W) to the caller, but results lie channels-last in memory: the matrix
+product writes them so, and elementwise ops and the next convolution keep the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigen.autograd.primitive import primitive
+from minigen.ops._windows import (
+    channels_first,
+    channels_last,
+    correlate,
+    correlate_weight,
+    grown,
+)
+
+Pair = tuple[int, int]
+
+
+def _all_taps(kernel: Pair, taps: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The kernel's places as flat indices, row by row: all of them, or those that exist."""
+    return tuple(range(kernel[0] * kernel[1])) if taps is None else taps
+
+
+def _offsets(taps: Sequence[int], kernel: Pair, dilation: Pair) -> list[Pair]:
+    """Flat kernel places as (row, column) offsets in the source."""
+    return [(t // kernel[1] * dilation[0], t % kernel[1] * dilation[1]) for t in taps]
+
+
+# ---------------------------------------------------------------- the triad on arrays
+
+
+@primitive
+def convolve(b, x, w, bias=None, *, stride, padding, dilation, groups, taps):
+    """(N, C, H, W), (O, C/groups, kh, kw), (O,) or None -> (N, O, H', W').
+
+    ``padding`` is ((top, bottom), (left, right)); entries may differ and may be negative.
+    """
+    kernel = w.shape[2:]
+    (top, bottom), (left, right) = padding
+    source = channels_last(b, x, (top, left), (bottom, right))
+    size = tuple(
+        [
+            (n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(source.shape[1:3], kernel, stride, dilation)
+        ]
+    )
+    taps = _all_taps(kernel, taps)
+    offsets = _offsets(taps, kernel, dilation)
+    weight = _tap_matrices(b, w, taps)  # (taps, C/groups, O)
+    out = [
+        correlate(b, part, matrix, offsets, stride, size)
+        for part, matrix in zip(_channels(source, groups), _channels(weight, groups))
+    ]
+    return _finish(out[0] if groups == 1 else b.xp.concatenate(out, axis=3), bias)
+
+
+def _finish(out: Any, bias: Any) -> Any:
+    """Add the bias where the result already lies: (N, H, W, O) -> (N, O, H, W)."""
+    if bias is not None:
+        out += bias
+    return channels_first(out)
+
+
+def _bias_gradient(f: Any, g: Any) -> Any:
+    """The sum over samples and places: (N, O, H, W) -> (O,)."""
+    rows = f.reshape(f.permute(g, dims=(0, 2, 3, 1)), shape=(-1, g.shape[1]))
+    return f.sum_to(rows, shape=(g.shape[1],))
+
+
+@primitive
+def convolve_weight(b, x, y, *, kernel, stride, padding, dilation, groups, taps):
+    """(N, C, H, W), (N, O, H', W') -> (O, C/groups, kh, kw); zero at places without a tap."""
+    xp = b.xp
+    (top, bottom), (left, right) = padding
+    source = channels_last(b, x, (top, left), (bottom, right))
+    grad = channels_last(b, y, (0, 0), (0, 0))
+    taps = _all_taps(kernel, taps)
+    offsets = _offsets(taps, kernel, dilation)
+    parts = [
+        correlate_weight(b, part, part_grad, offsets, stride)
+        for part, part_grad in zip(_channels(source, groups), _channels(grad, groups))
+    ]
+    total = parts[0] if groups == 1 else xp.concatenate(parts, axis=2)  # (taps, C/groups, O)
+    moved = total.transpose(2, 1, 0)  # (O, C/groups, taps)
+    places = kernel[0] * kernel[1]
+    if len(taps) == places:
+        return xp.ascontiguousarray(moved).reshape(*moved.shape[:2], *kernel)
+    out = xp.zeros((*moved.shape[:2], places), dtype=moved.dtype)
+    for place, t in enumerate(taps):
+        out[:, :, t] = moved[:, :, place]
+    return out.reshape(*moved.shape[:2], *kernel)
+
+
+@primitive
+def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, groups, taps):
+    """(N, O, H', W'), (O, C/groups, kh, kw), (C,) or None -> (N, C, H, W), (H, W) = ``size``.
+
+    Two ways to the same numbers. To *scatter* multiplies every y by the whole kernel and adds
+    each product into its place. To *gather* collects for every result place the y that reach
+    it, and multiplies. The first touches taps · C numbers for each y, the second taps/stride² · O
+    for each result place; a tall kernel on few y, or few result channels, is better scattered.
+    """
+    kernel = w.shape[2:]
+    taps = _all_taps(kernel, taps)
+    scattered = y.shape[2] * y.shape[3] * w.shape[1]
+    gathered = size[0] * size[1] * w.shape[0] // groups // (stride[0] * stride[1])
+    transpose = _scatter if 2 * scattered <= gathered else _gather
+    out = b.xp.zeros((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
+    if y.size and w.size and taps:
+        # (taps, C/groups, O) -> (taps, O, C/groups)
+        weight = _tap_matrices(b, w, taps).transpose(0, 2, 1)
+        offsets = _offsets(taps, kernel, dilation)
+        low = [pair[0] for pair in padding]
+        parts = zip(
+            _channels(y.transpose(0, 2, 3, 1), groups),
+            [part.transpose(0, 2, 1) for part in _channels(weight.transpose(0, 2, 1), groups)],
+            _channels(out, groups),
+        )
+        for part, matrix, into in parts:
+            transpose(b, part, matrix, into, offsets, stride, low)
+    return _finish(out, bias)
+
+
+def _scatter(
+    b: Any, y: Any, weight: Any, out: Any, offsets: list[Pair], stride: Pair, low: list[int]
+) -> None:
+    """Every y times all taps in one product, then each tap's share added where it belongs.
+
+    (N, H', W', O), (taps, O, C), into ``out`` (N, H, W, C).
+    """
+    n, rows, columns, _ = y.shape
+    count, outputs, channels = weight.shape
+    matrix = b.xp.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(outputs, count * channels)
+    products = b.xp.matmul(b.xp.ascontiguousarray(y).reshape(-1, outputs), matrix)
+    products = products.reshape(n, rows, columns, count, channels)
+    for t, offset in enumerate(offsets):
+        # y[i] goes to i·stride + offset - low, where that lies inside the result
+        places, chosen = [], []
+        for axis, length in ((0, rows), (1, columns)):
+            start, step = offset[axis] - low[axis], stride[axis]
+            first = max(-(start // step), 0)
+            last = min((out.shape[1 + axis] - 1 - start) // step, length - 1)
+            chosen.append(slice(first, max(last + 1, first)))
+            places.append(slice(start + first * step, start + last * step + 1, step))
+        if all(part.stop > part.start for part in chosen):
+            out[:, places[0], places[1]] += products[:, chosen[0], chosen[1], t]
+
+
+def _gather(
+    b: Any, y: Any, weight: Any, out: Any, offsets: list[Pair], stride: Pair, low: list[int]
+) -> None:
+    """An ordinary convolution for each class of result places, written into ``out``.
+
+    The places j of the result fall into stride² classes by the remainder of (j + p)/s. All
+    places of one class see the same taps, at y-offsets (j + p - k·d)/s that move along with
+    j, so within a class the transposed convolution is an ordinary one.
+    """
+    size = out.shape[1:3]
+    reads = [
+        [_class_reads(j, offsets, axis, stride[axis], low[axis]) for j in range(stride[axis])]
+        for axis in (0, 1)
+    ]
+    for row in range(min(stride[0], size[0])):
+        for column in range(min(stride[1], size[1])):
+            down, across = reads[0][row], reads[1][column]
+            used = [t for t in range(len(offsets)) if t in down and t in across]
+            if not used:
+                continue
+            used.sort(key=lambda t: (down[t], across[t]))
+            places = [(down[t], across[t]) for t in used]
+            target = out[:, row :: stride[0], column :: stride[1]]
+            count = target.shape[1:3]
+            first = [min(place[axis] for place in places) for axis in (0, 1)]
+            last = [max(place[axis] for place in places) + count[axis] for axis in (0, 1)]
+            high = [last[axis] - y.shape[1 + axis] for axis in (0, 1)]
+            source = grown(b, y, [-first[0], -first[1]], high)  # so that every read falls inside
+            shifted = [(place[0] - first[0], place[1] - first[1]) for place in places]
+            correlate(
+                b, source, b.xp.ascontiguousarray(weight[used]), shifted, (1, 1), count, target
+            )
+
+
+def _class_reads(j: int, offsets: list[Pair], axis: int, stride: int, low: int) -> dict[int, int]:
+    """For result place j: tap number -> the y-index it reads (the class moves along with it)."""
+    reads = {}
+    for t, offset in enumerate(offsets):
+        position = j + low - offset[axis]
+        if position % stride == 0:
+            reads[t] = position // stride
+    return reads
+
+
+def _tap_matrices(b: Any, w: Any, taps: tuple[int, ...]) -> Any:
+    """(O, C, kh, kw) -> (taps, C, O), contiguous."""
+    flat = w.reshape(w.shape[0], w.shape[1], -1).transpose(2, 1, 0)
+    if len(taps) != flat.shape[0]:
+        flat = flat[list(taps)]
+    return b.xp.ascontiguousarray(flat)
+
+
+def _channels(x: Any, groups: int) -> list[Any]:
+    """The last dimension cut into ``groups`` equal parts."""
+    if groups == 1:
+        return [x]
+    width = x.shape[-1] // groups
+    return [x[..., g * width : (g + 1) * width] for g in range(groups)]
+
+
+convolve.rules(
+    x=lambda f, g, w, x_shape, stride, padding, dilation, groups, taps: f.convolve_transpose(
+        g,
+        w,
+        size=x_shape[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+    w=lambda f, g, x, w_shape, stride, padding, dilation, groups, taps: f.convolve_weight(
+        x,
+        g,
+        kernel=w_shape[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+    bias=lambda f, g: _bias_gradient(f, g),
+)
+convolve_transpose.rules(
+    y=lambda f, g, w, y_shape, stride, padding, dilation, groups, taps: f.convolve(
+        g,
+        w,
+        stride=stride,
+        padding=_exact(padding, g.shape[2:], y_shape[2:], w.shape[2:], stride, dilation),
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+    w=lambda f, g, y, w_shape, stride, padding, dilation, groups, taps: f.convolve_weight(
+        g,
+        y,
+        kernel=w_shape[2:],
+        stride=stride,
+        padding=_exact(padding, g.shape[2:], y.shape[2:], w_shape[2:], stride, dilation),
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+    bias=lambda f, g: _bias_gradient(f, g),
+)
+convolve_weight.rules(
+    x=lambda f, g, y, x_shape, stride, padding, dilation, groups, taps: f.convolve_transpose(
+        y,
+        g,
+        size=x_shape[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+    y=lambda f, g, x, stride, padding, dilation, groups, taps: f.convolve(
+        x,
+        g,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        taps=taps,
+    ),
+)
+
+
+def _exact(padding: Any, size: Any, count: Any, kernel: Any, stride: Pair, dilation: Pair) -> Any:
+    """``padding`` with its far side set so that exactly ``count`` windows fit into ``size``."""
+    return tuple(
+        [
+            (low, (n - 1) * s + d * (k - 1) + 1 - m - low)
+            for (low, _), m, n, k, s, d in zip(padding, size, count, kernel, stride, dilation)
+        ]
+    )
