@@ -135,9 +135,9 @@ WITH_OPTIONS = [
     Spec(
         "cast",
         unary(REAL),
-        call=lambda x: x.to(np.float64).square(),
-        numpy=np.square,
-        torch=lambda x: x.to(torch.float64).square(),
+        call=lambda x: registry["cast"](x, dtype=np.float64),
+        numpy=np.copy,
+        torch=lambda x: x.to(torch.float64),
         ops=("cast",),
     ),
     Spec("alias", unary(REAL), call=registry["alias"], numpy=np.copy, ops=("alias",)),

@@ -190,13 +190,13 @@ CLASSES = [
         call=constants(getattr(mg, name)),
         numpy=truth,
         torch=torch_constants(name),
-        ops=("mean_cross_entropy",) if name == "cross_entropy" else (),
+        ops=ops,
     )
-    for name, truth, cases in [
-        ("nll_loss", _np_nll, _classes()),
-        ("nll_loss", _np_nll, _classes(weighted=True)),
-        ("cross_entropy", _np_cross_entropy, _classes()),
-        ("cross_entropy", _np_cross_entropy, _smoothed(weighted=True)),
+    for name, truth, cases, ops in [
+        ("nll_loss", _np_nll, _classes(), ()),
+        ("nll_loss", _np_nll, _classes(weighted=True), ()),
+        ("cross_entropy", _np_cross_entropy, _classes(), ("mean_cross_entropy",)),
+        ("cross_entropy", _np_cross_entropy, _smoothed(weighted=True), ()),
     ]
 ] + [
     Spec(

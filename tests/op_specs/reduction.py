@@ -135,6 +135,7 @@ SUMS = [
             x, ord=p, dim=dim, keepdim=keepdim
         ),
         rtol32=3e-5,
+        aliases=("linalg.norm",),
     ),
     Spec(
         "norm",

@@ -1,0 +1,78 @@
+"""Hooks on leaves and in the middle; retain_grad."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+import minigen as mg
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def leaf():
+    return mg.tensor([1.0, 2.0], requires_grad=True)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_on_a_leaf_sees_the_whole_gradient_and_may_change_it(create_graph):
+    x, seen = leaf(), []
+    x.register_hook(lambda g: seen.append(g.tolist()))
+    x.register_hook(lambda g: g * 10)
+    (x + x).sum().backward(create_graph=create_graph)
+    assert seen == [[2, 2]]
+    assert x.grad.tolist() == [20, 20]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_in_the_middle_changes_what_flows_on(create_graph):
+    x = leaf()
+    h = x * 3
+    h.register_hook(lambda g: g * 2)
+    (g,) = mg.grad((h * h).sum(), x, create_graph=create_graph)
+    assert g.tolist() == [36, 72]
+
+
+def test_a_hook_that_returns_none_changes_nothing():
+    x = leaf()
+    h = x * 3
+    h.register_hook(lambda g: None)
+    h.sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_a_removed_hook_is_not_called():
+    x, seen = leaf(), []
+    remove = x.register_hook(lambda g: seen.append(g))
+    remove()
+    x.sum().backward()
+    assert not seen
+
+
+def test_a_hook_needs_a_gradient_to_come():
+    with pytest.raises(RuntimeError, match="a hook needs a tensor that requires grad"):
+        mg.ones(2).register_hook(print)
+
+
+def test_retain_grad_keeps_the_gradient_of_a_tensor_in_the_middle():
+    x = leaf()
+    h = x * 3
+    h.retain_grad()
+    (h * h).sum().backward()
+    assert h.grad.tolist() == [6, 12]
+    assert x.grad.tolist() == [18, 36]
+
+
+def test_retain_grad_makes_no_reference_cycle():
+    x = leaf()
+    h = x * 3
+    h.retain_grad()
+    gone = weakref.ref(h)
+    gc.disable()
+    try:
+        del h
+        assert gone() is None
+    finally:
+        gc.enable()

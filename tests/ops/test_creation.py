@@ -1,0 +1,88 @@
+"""Tensors from nothing and from elsewhere: values, dtypes, memory, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigen as mg
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def equal(x, expected):
+    expected = np.asarray(expected)
+    assert x.dtype == expected.dtype
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
+def test_filled_tensors_have_the_shape_and_dtype_asked_for():
+    equal(mg.zeros(2, 3), np.zeros((2, 3), np.float32))
+    equal(mg.zeros((2, 0)), np.zeros((2, 0), np.float32))
+    equal(mg.ones((), dtype=np.int64), np.array(1))
+    equal(mg.full((2,), 1.5), np.array([1.5, 1.5], np.float32))
+    equal(mg.full((2,), 3), np.array([3, 3]))
+    equal(mg.full((2,), True), np.array([True, True]))
+    assert mg.empty(2, 3).shape == (2, 3)
+
+
+def test_the_likes_take_shape_and_dtype_from_a_tensor():
+    x = mg.zeros(2, dtype=np.float64)
+    equal(mg.ones_like(x), np.ones(2))
+    equal(mg.zeros_like(x, dtype=np.int64), np.zeros(2, np.int64))
+    equal(mg.full_like(x, 7), np.full(2, 7.0))
+
+
+def test_ranges_count_as_numpy_does():
+    equal(mg.arange(3), np.arange(3))
+    equal(mg.arange(1, 8, 3), np.arange(1, 8, 3))
+    equal(mg.arange(0, 1, 0.25), np.arange(0, 1, 0.25, dtype=np.float32))
+    equal(mg.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32))
+    equal(mg.eye(2), np.eye(2, dtype=np.float32))
+    equal(mg.eye(2, 3), np.eye(2, 3, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32),
+        ([1.5, 2.0], np.float32),
+        ([[1, 2], [3, 4]], np.int64),
+        (True, np.bool_),
+        (np.arange(3.0), np.float64),
+        (np.arange(3, dtype=np.int32), np.int32),
+        (np.float64(2.5), np.float32),
+    ],
+)
+def test_python_floats_become_float32_and_arrays_keep_their_dtype(data, dtype):
+    equal(mg.tensor(data), np.asarray(data).astype(dtype))
+
+
+def test_a_tensor_owns_its_data():
+    source = np.ones(3)
+    x = mg.tensor(source)
+    source[0] = 5
+    equal(x, np.ones(3))
+    equal(mg.tensor(mg.tensor([1.0, 2.0]), dtype=np.float64), np.array([1.0, 2.0]))
+    equal(mg.tensor([mg.tensor(1.0), mg.tensor(2.0)]), np.array([1, 2], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        (lambda: mg.zeros(-1), ValueError, "shape must be lengths ≥ 0, got"),
+        (lambda: mg.zeros(2.5), ValueError, "shape must be lengths ≥ 0, got"),
+        (lambda: mg.linspace(0, 1, -1), ValueError, "steps must be ≥ 0, got -1"),
+        (lambda: mg.eye(-2), ValueError, "n and m must be ≥ 0, got -2"),
+        (lambda: mg.arange(0, 1, 0), ValueError, "step must not be 0"),
+        (lambda: mg.tensor([[1, 2], [3]]), ValueError, "data must be a rectangular array"),
+        (lambda: mg.tensor("abc"), TypeError, "data must hold numbers or booleans, got str"),
+        (lambda: mg.tensor(None), TypeError, "data must hold numbers or booleans, got NoneType"),
+        (lambda: mg.tensor([1], requires_grad=True), TypeError, "floating-point"),
+        (lambda: mg.from_numpy([1.0]), TypeError, "from_numpy needs a NumPy array, got list"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_one_line(wrong, error, words):
+    with pytest.raises(error, match=words) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,130 @@
+"""Random draws: distributions, repeatability, saved state, dropout."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import minigen as mg
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def test_equal_seeds_give_equal_numbers_and_others_do_not():
+    draws = [mg.Generator(seed).normal(5).numpy() for seed in (3, 3, 4)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+
+
+def test_the_default_generator_starts_anew_with_manual_seed():
+    mg.manual_seed(7)
+    first = [mg.randn(3).numpy(), mg.rand(3).numpy(), mg.randperm(5).numpy()]
+    assert mg.manual_seed(7) is mg.default_generator()
+    again = [mg.randn(3).numpy(), mg.rand(3).numpy(), mg.randperm(5).numpy()]
+    for one, other in zip(first, again):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_stream_goes_on_from_its_saved_state_which_is_json():
+    generator = mg.Generator(1)
+    generator.normal(3)
+    state = json.loads(json.dumps(generator.state()))
+    expected = [generator.normal(4).numpy(), generator.permutation(6).numpy()]
+    other = mg.Generator(99)
+    other.load_state(state)
+    np.testing.assert_array_equal(other.normal(4).numpy(), expected[0])
+    np.testing.assert_array_equal(other.permutation(6).numpy(), expected[1])
+
+
+def test_normal_and_uniform_draws_have_the_right_moments_and_dtype():
+    generator = mg.Generator(0)
+    n = 20_000
+    x, u = generator.normal(n).numpy(), generator.uniform(n).numpy()
+    assert x.dtype == u.dtype == np.float32
+    assert generator.normal(2, dtype=np.float64).dtype == np.float64
+    assert abs(x.mean()) < 4 / np.sqrt(n)
+    assert abs(x.std() - 1) < 4 / np.sqrt(2 * n)
+    assert abs((x**4).mean() - 3) < 0.3
+    assert u.min() >= 0
+    assert u.max() < 1
+    assert abs(u.mean() - 0.5) < 4 * np.sqrt(1 / 12 / n)
+
+
+def test_integers_cover_the_range_without_its_end():
+    draws = mg.randint(2, 5, (500,), generator=mg.Generator(0))
+    assert draws.dtype == np.int64
+    assert set(draws.tolist()) == {2, 3, 4}
+
+
+def test_a_permutation_holds_every_number_once():
+    p = mg.randperm(50, generator=mg.Generator(0))
+    assert p.dtype == np.int64
+    assert sorted(p.tolist()) == list(range(50))
+    assert p.tolist() != list(range(50))
+
+
+def test_draws_like_a_tensor_take_its_shape_and_dtype():
+    x = mg.zeros(2, 3, dtype=np.float64)
+    for draw in (mg.randn_like(x), mg.rand_like(x)):
+        assert draw.shape == (2, 3)
+        assert draw.dtype == np.float64
+
+
+def test_bernoulli_gives_ones_as_often_as_asked():
+    p = mg.tensor(np.repeat([0.0, 0.2, 1.0], 5000).reshape(3, 5000).astype(np.float32))
+    draws = mg.bernoulli(p, generator=mg.Generator(0)).numpy()
+    assert draws.dtype == np.float32
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    np.testing.assert_allclose(draws.mean(axis=1), [0, 0.2, 1], atol=0.03)
+
+
+def test_multinomial_draws_each_class_in_proportion():
+    p = mg.tensor(np.broadcast_to([0.1, 0.0, 0.6, 0.3], (8000, 4)).astype(np.float32))
+    draws = mg.multinomial(p, generator=mg.Generator(0))
+    shares = np.bincount(draws.numpy(), minlength=4) / 8000
+    np.testing.assert_allclose(shares, [0.1, 0, 0.6, 0.3], atol=0.03)
+
+
+def check_dropout_keeps_the_expectation(p=0.25):
+    """In training each element is 0 with probability p, and the mean stays."""
+    x = mg.ones(20_000)
+    y = mg.dropout(x, p, training=True, generator=mg.Generator(0)).numpy()
+    assert abs((y == 0).mean() - p) < 0.02
+    assert abs(y.mean() - 1) < 0.03
+
+
+def test_dropout_keeps_the_expectation():
+    check_dropout_keeps_the_expectation()
+
+
+def test_dropout_outside_training_or_with_probability_0_is_the_identity():
+    x = mg.tensor([1.0, 2.0])
+    np.testing.assert_array_equal(mg.dropout(x, 0.9, training=False).numpy(), x.numpy())
+    np.testing.assert_array_equal(mg.dropout(x, 0.0).numpy(), x.numpy())
+    np.testing.assert_array_equal(mg.dropout(x, 1.0).numpy(), [0, 0])
+
+
+def test_the_gradient_of_dropout_is_its_mask():
+    x = mg.tensor(np.linspace(1, 2, 50, dtype=np.float32), requires_grad=True)
+    y = mg.dropout(x, 0.5, generator=mg.Generator(3))
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), y.numpy() / x.numpy(), rtol=1e-6)
+    assert x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: mg.Generator(-1), "seed must be an integer ≥ 0, got -1"),
+        (lambda: mg.Generator(1.5), "seed must be an integer ≥ 0, got 1.5"),
+        (lambda: mg.randint(3, 3, (2,)), "low must be < high, got 3 and 3"),
+        (lambda: mg.randn(-2), "shape must be lengths ≥ 0, got"),
+        (lambda: mg.dropout(mg.ones(2), 1.5), r"p must lie in \[0, 1\], got 1.5"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_one_line(wrong, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)
