@@ -102,8 +102,8 @@ def grad(
     Returns:
         A tuple with a tensor for each input, of the input's shape and dtype.
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    ins = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     seeds = (
         [None] * len(outs)
         if grad_outputs is None
@@ -115,6 +115,9 @@ def grad(
         raise ValueError(
             f"grad_outputs must have one entry per output ({len(outs)}), got {len(seeds)}"
         )
+    for out in outs:
+        if not isinstance(out, Tensor):
+            raise TypeError(f"differentiate a Tensor, got {type(out).__name__}")
     for position, x in enumerate(ins):
         if not isinstance(x, Tensor) or x.edge is None:
             raise RuntimeError(f"inputs[{position}] is no tensor that requires grad")

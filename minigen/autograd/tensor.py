@@ -217,6 +217,8 @@ class Tensor:
         def keep(gradient: Tensor) -> None:
             tensor = me()
             if tensor is not None:
+                if gradient.node is None:  # borrowed from the walk, see tape.py
+                    gradient = Tensor(gradient.data.copy())
                 tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
 
         self.register_hook(keep)

@@ -43,9 +43,17 @@ def extent(array: Any) -> tuple[int, int]:
     return low, high + array.dtype.itemsize
 
 
+_REMEMBERED = 4096  # writes to different places; a graph older than that many is not guarded
+
+
 def note_write(array: Any) -> None:
     """Say that the memory of ``array`` has been overwritten. Call it *after* the write."""
-    latest.time = _written[extent(array)] = clock()
+    place = extent(array)
+    _written.pop(place, None)  # so that the dictionary is in the order of the last writes
+    if len(_written) >= _REMEMBERED:
+        for oldest in list(itertools.islice(_written, _REMEMBERED // 2)):
+            del _written[oldest]
+    latest.time = _written[place] = clock()
 
 
 def check(op: str, time: int, arrays: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from minigen.autograd.primitive import functions, fused, primitive
 from minigen.autograd.tensor import Tensor
+from minigen.backends import active
 from minigen.ops.activation import softplus
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
@@ -198,6 +199,7 @@ def cross_entropy(
         and reduction == "mean"
         and input.size
     ):
+        _check_classes(target, input.shape[1], ignore_index)
         return _mean_cross_entropy(input, target, ignore_index=ignore_index)
     log_p = log_softmax(input, dim)
     loss = nll_loss(log_p, target, weight, ignore_index, reduction)
@@ -205,6 +207,18 @@ def cross_entropy(
         return loss
     even = _smooth_term(log_p, target, weight, ignore_index, reduction, dim)
     return (1 - label_smoothing) * loss + label_smoothing * even
+
+
+def _check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
+    """Like any index, a class out of range raises on the CPU (elsewhere it costs a transfer)."""
+    if active.backend.name != "numpy" or not target.size:
+        return
+    t = target.data
+    if int(t.min()) >= 0 and int(t.max()) < classes:
+        return
+    wrong = t[((t < 0) | (t >= classes)) & (t != ignore_index)]
+    if wrong.size:
+        raise IndexError(f"cross_entropy: target must lie in [0, {classes}), got {wrong[0]}")
 
 
 def _smooth_term(
