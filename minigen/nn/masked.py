@@ -90,7 +90,8 @@ class MaskedConv2d(_Convolution):
         generator: where the initial weights come from.
 
     Attributes:
-        weight: (O, C/groups, kh, kw); masked entries are 0 and stay it.
+        weight: (O, C/groups, kh, kw). Masked entries start as 0 and get no gradient; whatever
+            a loaded state puts there has no effect.
         mask: the mask as a boolean NumPy array. No part of the state.
     """
 

@@ -20,7 +20,7 @@ def test_mistakes_are_named():
         nn.Embedding(4, 2)(mg.ones(2))
     with pytest.raises(IndexError, match=r"embedding: index must lie in \[0, 4\), got 4"):
         nn.Embedding(4, 2)(mg.tensor([4]))
-    with pytest.raises(IndexError, match="embedding: index must be ≥ 0, got -1"):
+    with pytest.raises(IndexError, match=r"embedding: index must .*, got -1"):
         nn.Embedding(4, 2)(mg.tensor([-1]))
     with pytest.raises(ValueError, match="Embedding: num_embeddings must be an integer ≥ 1"):
         nn.Embedding(0, 2)
