@@ -122,9 +122,11 @@ def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, g
     taps = _all_taps(kernel, taps)
     scattered = y.shape[2] * y.shape[3] * w.shape[1]
     gathered = size[0] * size[1] * w.shape[0] // groups // (stride[0] * stride[1])
-    transpose = _scatter if 2 * scattered <= gathered else _gather
-    out = b.xp.zeros((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
-    if y.size and w.size and taps:
+    transpose = _scatter if len(taps) > 1 and 2 * scattered <= gathered else _gather
+    if not (y.size and w.size and taps):
+        out = b.xp.zeros((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
+    else:
+        out = b.xp.empty((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
         # (taps, C/groups, O) -> (taps, O, C/groups)
         weight = _tap_matrices(b, w, taps).transpose(0, 2, 1)
         offsets = _offsets(taps, kernel, dilation)
@@ -146,6 +148,7 @@ def _scatter(
 
     (N, H', W', O), (taps, O, C), into ``out`` (N, H, W, C).
     """
+    out[...] = 0
     n, rows, columns, _ = y.shape
     count, outputs, channels = weight.shape
     matrix = b.xp.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(outputs, count * channels)
@@ -182,11 +185,12 @@ def _gather(
         for column in range(min(stride[1], size[1])):
             down, across = reads[0][row], reads[1][column]
             used = [t for t in range(len(offsets)) if t in down and t in across]
+            target = out[:, row :: stride[0], column :: stride[1]]
             if not used:
+                target[...] = 0
                 continue
             used.sort(key=lambda t: (down[t], across[t]))
             places = [(down[t], across[t]) for t in used]
-            target = out[:, row :: stride[0], column :: stride[1]]
             count = target.shape[1:3]
             first = [min(place[axis] for place in places) for axis in (0, 1)]
             last = [max(place[axis] for place in places) + count[axis] for axis in (0, 1)]
