@@ -83,18 +83,14 @@ def adam_step(
     step: int,
 ) -> None:
     """A step of Adam or AdamW."""
-    beta1, beta2 = betas
-    correction = math.sqrt(1 - beta2**step)
+    k = math.sqrt((1 - betas[1]) / (1 - betas[1] ** step))
     _step(
         b,
         "adam_step",
         (value, grad, first, second),
-        beta1,
-        1 - beta1,
-        beta2,
-        1 - beta2,
-        lr * correction / (1 - beta1**step),
-        eps * correction,
+        *betas,
+        lr * (1 - betas[0]) / ((1 - betas[0] ** step) * k),
+        eps / k,
         0.0 if decoupled else weight_decay,
         1 - lr * weight_decay if decoupled else 1.0,
     )

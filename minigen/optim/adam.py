@@ -7,7 +7,11 @@ With the gradient g at step t::
     v ← β₂ v + (1 - β₂) g²           running mean of its square
     p ← p - lr · m̂ / (√v̂ + ε)        m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
 
-m and v start at 0 and are too small at first; the hats divide the shortfall out. Adam adds
+m and v start at 0 and are too small at first; the hats divide the shortfall out.
+
+What is kept is not the means but the sums they are made of, M ← β₁ M + g and V ← β₂ V + g², with
+m = (1 - β₁) M and v = (1 - β₂) V: the factors then meet in two numbers a step instead of being
+multiplied into every element, which saves two of twelve passes over memory. Adam adds
 weight decay to the gradient (g + λp), where the division by √v̂ distorts it; AdamW shrinks the
 parameter itself, p ← p - lr·λ·p.
 """
@@ -26,6 +30,15 @@ from minigen.optim.optimizer import Optimizer, check_number
 __all__ = ["Adam", "AdamW"]
 
 
+def step_numbers(
+    lr: float, betas: tuple[float, float], eps: float, step: int
+) -> tuple[float, float]:
+    """The two numbers of a step, ``scale`` and ``small``: p - scale · M / (√V + small)."""
+    beta1, beta2 = betas
+    k = math.sqrt((1 - beta2) / (1 - beta2**step))
+    return lr * (1 - beta1) / ((1 - beta1**step) * k), eps / k
+
+
 @kernel
 def adam_step(
     b: Any,
@@ -41,15 +54,14 @@ def adam_step(
     decoupled: bool,
     step: int,
 ) -> None:
-    """One step in place on 1-D buffers of equal length: parameter, gradient, m, v.
+    """One step in place on 1-D buffers of equal length: parameter, gradient, M, V.
 
-    Both corrections are taken out of the loop: with c = √(1 - β₂ᵗ) the step is
-    ``lr·c/(1 - β₁ᵗ) · m / (√v + c·ε)``. ``grad`` is not changed.
+    With k = √((1 - β₂)/(1 - β₂ᵗ)) the formula becomes
+    ``p - lr·(1 - β₁)/((1 - β₁ᵗ)·k) · M / (√V + ε/k)``. ``grad`` is not changed.
     """
     xp = b.xp
     beta1, beta2 = betas
-    correction = math.sqrt(1 - beta2**step)
-    scale, small = lr * correction / (1 - beta1**step), eps * correction
+    scale, small = step_numbers(lr, betas, eps, step)
     scratch = xp.empty_like(value[: next(blocks(value.size)).stop])
     decayed = xp.empty_like(scratch) if weight_decay and not decoupled else None
     for part in blocks(value.size):
@@ -62,11 +74,9 @@ def adam_step(
             xp.multiply(p, weight_decay, out=decayed[: p.size])
             g = xp.add(g, decayed[: p.size], out=decayed[: p.size])
         xp.multiply(m, beta1, out=m)
-        xp.multiply(g, 1 - beta1, out=t)
-        xp.add(m, t, out=m)
+        xp.add(m, g, out=m)
         xp.multiply(v, beta2, out=v)
         xp.multiply(g, g, out=t)
-        xp.multiply(t, 1 - beta2, out=t)
         xp.add(v, t, out=v)
         xp.sqrt(v, out=t)
         xp.add(t, small, out=t)
@@ -119,8 +129,8 @@ class Adam(Optimizer):
             active.backend,
             flat.values[part],
             flat.grads[part],
-            flat.moment("exp_avg")[part],
-            flat.moment("exp_avg_sq")[part],
+            flat.moment("gradient_sum")[part],
+            flat.moment("square_sum")[part],
             lr=options["lr"],
             betas=options["betas"],
             eps=options["eps"],

@@ -128,7 +128,7 @@ def test_a_parameter_without_a_gradient_keeps_value_moments_and_count():
     optimizer.step()
     np.testing.assert_array_equal(ps[1].numpy(), value)
     after = optimizer.state_dict()
-    for key in ("step", "exp_avg", "exp_avg_sq"):
+    for key in ("step", "gradient_sum", "square_sum"):
         np.testing.assert_array_equal(after[f"state.1.{key}"], before[f"state.1.{key}"])
     assert after["state.0.step"] == 2
     assert before["state.0.step"] == 1
@@ -187,10 +187,10 @@ def test_the_state_is_flat_numbers_and_arrays():
     state = optimizer.state_dict()
     arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
     assert {k: v.shape for k, v in arrays.items()} == {
-        "state.0.exp_avg": (7, 5),
-        "state.0.exp_avg_sq": (7, 5),
-        "state.1.exp_avg": (5,),
-        "state.1.exp_avg_sq": (5,),
+        "state.0.gradient_sum": (7, 5),
+        "state.0.square_sum": (7, 5),
+        "state.1.gradient_sum": (5,),
+        "state.1.square_sum": (5,),
     }
     json.dumps({k: v for k, v in state.items() if k not in arrays})
     assert state["param_groups.0.betas.1"] == 0.999
@@ -201,12 +201,15 @@ def test_the_state_is_flat_numbers_and_arrays():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"state.0.exp_avg": np.zeros(3)}, r"state.0.exp_avg must have shape \(7, 5\), got \(3,\)"),
+        (
+            {"state.0.gradient_sum": np.zeros(3)},
+            r"state.0.gradient_sum must have shape \(7, 5\), got \(3,\)",
+        ),
         ({"state.9.step": 1}, "state.9.step belongs to no parameter"),
         ({"stray": 1}, "stray belongs to no parameter"),
         ({"param_groups.0.params": 7}, "group 0 must have 2 parameters, got 7"),
         ({"param_groups.0.lr": None}, "lr must be a number ≥ 0, got None"),
-        ({"state.0.exp_avg": "words"}, "state.0.exp_avg must hold real numbers"),
+        ({"state.0.gradient_sum": "words"}, "state.0.gradient_sum must hold real numbers"),
     ],
 )
 def test_a_foreign_state_is_refused_in_one_line_and_changes_nothing(change, message):

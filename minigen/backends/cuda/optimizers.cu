@@ -8,17 +8,17 @@ typedef long long size;
     for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < count;                        \
          i += (size)gridDim.x * blockDim.x)
 
-// decay multiplies p beforehand (AdamW); weight_decay adds to the gradient (Adam)
+// first and second are the sums M and V; decay multiplies p beforehand (AdamW); weight_decay adds to the gradient (Adam)
 template <typename T>
 __device__ void adam(
-    T* value, const T* grad, T* first, T* second, size count, T beta1, T rest1, T beta2, T rest2,
+    T* value, const T* grad, T* first, T* second, size count, T beta1, T beta2,
     T scale, T small, T weight_decay, T decay
 ) {
     FOR_EACH_ELEMENT {
         T p = value[i] * decay;
         T g = grad[i] + weight_decay * p;
-        T m = first[i] * beta1 + g * rest1;
-        T v = second[i] * beta2 + g * g * rest2;
+        T m = first[i] * beta1 + g;
+        T v = second[i] * beta2 + g * g;
         first[i] = m;
         second[i] = v;
         value[i] = p - m / (sqrt(v) + small) * scale;
@@ -76,12 +76,11 @@ __device__ void moving_average(T* average, const T* value, size count, T decay, 
 
 #define FOR_DTYPE(NAME, T)                                                                       \
     extern "C" __global__ void adam_step_##NAME(                                                 \
-        T* value, const T* grad, T* first, T* second, size count, double beta1, double rest1,    \
-        double beta2, double rest2, double scale, double small, double weight_decay,             \
-        double decay                                                                             \
+        T* value, const T* grad, T* first, T* second, size count, double beta1, double beta2,    \
+        double scale, double small, double weight_decay, double decay                            \
     ) {                                                                                          \
-        adam<T>(value, grad, first, second, count, beta1, rest1, beta2, rest2, scale, small,     \
-                weight_decay, decay);                                                            \
+        adam<T>(value, grad, first, second, count, beta1, beta2, scale, small, weight_decay,     \
+                decay);                                                                          \
     }                                                                                            \
     extern "C" __global__ void sgd_step_##NAME(                                                  \
         T* value, const T* grad, T* velocity, size count, double lr, double momentum,            \
