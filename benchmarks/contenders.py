@@ -51,8 +51,9 @@ def torch_settings(workload: Workload) -> list[dict[str, Any]]:
     A memory format is tried only on images, an optimizer only where there is training.
     """
     layouts = [False, True] if workload.has_images else [False]
+    adam = "fused" if workload.trains else None
     settings = [
-        {"threads": number, "adam": "fused", "channels_last": channels_last}
+        {"threads": number, "adam": adam, "channels_last": channels_last}
         for channels_last, number in product(layouts, thread_numbers())
     ]
     if workload.trains:

@@ -14,10 +14,10 @@ from benchmarks.workload import Step
     ("specification", "limit"),
     [
         ("vae", 3.5),
-        ("pixelcnn:batch=8", 6.0),
-        ("upsampling:batch=16", 9.0),
-        ("operation", 15.0),
-        ("backward", 15.0),
+        ("pixelcnn:batch=8", 4.5),
+        ("upsampling:batch=16", 5.0),
+        ("operation", 18.0),
+        ("backward", 12.0),
     ],
 )
 def test_a_step_stays_within_its_multiple_of_the_floor(specification, limit):
