@@ -198,6 +198,24 @@ def check_against_torch(spec: Spec, case: Case) -> None:
                 agree(f"{dtype} gradient of order {order}, number {i}", one, other, tolerance)
 
 
+def check_single_precision(spec: Spec, case: Case) -> None:
+    """No gradient rule brings float64 into a float32 graph, recorded or not."""
+    for create_graph in (False, True):
+        seen: list[Any] = []
+        xs = []
+        for x in tensors(case, "float32"):
+            if x.requires_grad:
+                x = x.clone()  # a leaf would cast its gradient; in the middle it comes as it is
+                x.register_hook(lambda g: seen.append(g.dtype))
+            xs.append(x)
+        outs = _floating(call(spec, xs, case))
+        vs = [mg.tensor(v, dtype=y.dtype) for v, y in zip(weights(outs), outs)]
+        if outs:
+            sum_of_products(outs, vs).backward(create_graph=create_graph)
+        for dtype in seen:
+            assert dtype == np.float32, f"a gradient is {dtype} where all inputs are float32"
+
+
 def check_ownership(spec: Spec, case: Case) -> None:
     """Gradients share no memory, nothing is overwritten, and the graph is gone afterwards."""
     xs = tensors(case)

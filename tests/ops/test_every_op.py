@@ -66,6 +66,11 @@ def test_integers_and_booleans_are_accepted_and_never_give_float64(spec):
     draw_and_run(spec, checks.check_integers)
 
 
+@described(lambda spec: spec.differentiable and spec.name != "cast")
+def test_gradients_of_float32_inputs_are_float32(spec):
+    draw_and_run(spec, checks.check_single_precision)
+
+
 @described()
 def test_other_backends_agree_with_numpy(spec, backend):
     if backend.name != "numpy":
