@@ -248,12 +248,14 @@ def _correlate_bands(
         more = xp.empty_like(total)
         band_rows = bands.rows(b, source[part])
         for k, ((first, last), band) in enumerate(zip(bands.runs, band_rows)):
-            into = (more if k else total).reshape(-1, outputs)[: band.shape[0]]
+            length = band.shape[0]  # beyond it, memory as it came
+            into = (more if k else total).reshape(-1, outputs)[:length]
             xp.matmul(band, weight[first:last].reshape(-1, outputs), out=into)
             if k == len(band_rows) - 1:  # the last sum leaves the surplus places behind
                 xp.add(total[:, :rows], more[:, :rows], out=out[part])
             elif k:
-                total += more
+                so_far = total.reshape(-1, outputs)[:length]
+                so_far += into
     return out
 
 

@@ -371,8 +371,8 @@ def arctan2(b, x, other):
 
 
 arctan2.rules(
-    x=lambda f, g, x, other: g * other / (f.square(x) + f.square(other)),
-    other=lambda f, g, x, other: -g * x / (f.square(x) + f.square(other)),
+    x=lambda f, g, x, other: g * other / (x * x + other * other),
+    other=lambda f, g, x, other: -g * x / (x * x + other * other),
 )
 
 
