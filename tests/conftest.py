@@ -7,12 +7,17 @@ the fixture ``backend`` runs once on each of ``numpy`` and ``strict``, and with 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-import minigen as mg
-from minigen.backends import Backend
+# Tests run side by side: one thread each, or they wait for one another. Read when NumPy loads.
+for _library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+import minigen as mg  # noqa: E402
+from minigen.backends import Backend  # noqa: E402
 
 
 @pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])

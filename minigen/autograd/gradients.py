@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minigen.autograd.mode import enable_grad
 from minigen.autograd.primitive import functions
 from minigen.autograd.tape import backpropagate
 from minigen.autograd.tensor import Tensor
@@ -80,9 +79,14 @@ def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
         leaf.grad = Tensor(active.backend.xp.array(grad, dtype=leaf.dtype, order="C"))
 
 
+def _listed(value: Any) -> list[Any]:
+    """One tensor, or several in a list, tuple or iterator (``model.parameters()``), as a list."""
+    return list(value) if isinstance(value, (list, tuple, Iterator)) else [value]
+
+
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor] | Iterator[Tensor],
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     *,
     retain_graph: bool | None = None,
@@ -102,15 +106,8 @@ def grad(
     Returns:
         A tuple with a tensor for each input, of the input's shape and dtype.
     """
-    outs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    ins = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    seeds = (
-        [None] * len(outs)
-        if grad_outputs is None
-        else [grad_outputs]
-        if isinstance(grad_outputs, Tensor)
-        else list(grad_outputs)
-    )
+    outs, ins = _listed(outputs), _listed(inputs)
+    seeds = [None] * len(outs) if grad_outputs is None else _listed(grad_outputs)
     if len(seeds) != len(outs):
         raise ValueError(
             f"grad_outputs must have one entry per output ({len(outs)}), got {len(seeds)}"
@@ -145,10 +142,4 @@ def grad(
     return tuple(results)
 
 
-def clear_grads(tensors: Sequence[Tensor]) -> None:
-    """Forget the gradients of ``tensors``."""
-    for tensor in tensors:
-        tensor.grad = None
-
-
-__all__ = ["backward", "clear_grads", "enable_grad", "grad"]
+__all__ = ["backward", "grad"]

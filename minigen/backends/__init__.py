@@ -19,6 +19,7 @@ from types import TracebackType
 import numpy as np
 
 from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures, RandomStream
+from minigen.errors import UserError
 
 __all__ = [
     "Array",
@@ -44,11 +45,11 @@ def get_backend(name: str) -> Backend:
     """The backend called ``name``, built on first use.
 
     Raises:
-        ValueError: ``name`` is none of ``numpy``, ``cupy``, ``strict``.
+        UserError: ``name`` is none of ``numpy``, ``cupy``, ``strict``.
         BackendUnavailable: its library or its device is missing; says which.
     """
     if name not in _CLASSES:
-        raise ValueError(f"backend must be one of {', '.join(_CLASSES)}; got {name!r}")
+        raise UserError(f"backend must be one of {', '.join(_CLASSES)}; got {name!r}")
     if name not in _instances:
         module, cls = _CLASSES[name]
         _instances[name] = getattr(importlib.import_module(module), cls)()
@@ -67,9 +68,7 @@ class _Active:
             raise AttributeError(name)
         chosen = os.environ.get("MINIGEN_BACKEND") or "numpy"
         if chosen not in _CLASSES:
-            raise ValueError(
-                f"MINIGEN_BACKEND must be one of {', '.join(_CLASSES)}; got {chosen!r}"
-            )
+            raise UserError(f"MINIGEN_BACKEND must be one of {', '.join(_CLASSES)}; got {chosen!r}")
         self.backend = get_backend(chosen)
         return self.backend
 

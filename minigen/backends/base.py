@@ -23,11 +23,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from minigen.errors import UserError
+
 Array = Any
 """An array of the active backend: ``numpy.ndarray``, ``cupy.ndarray`` or a strict array."""
 
 
-class BackendUnavailable(RuntimeError):  # noqa: N818 - a state of the machine
+class BackendUnavailable(UserError):  # noqa: N818 - a state of the machine
     """The backend asked for needs a library or a device that is not here."""
 
 

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from minigen.errors import UserError
-
 __all__ = ["choose_backend", "describe_metrics", "describe_options", "warn_if_suspicious"]
 
 
@@ -15,12 +13,9 @@ def choose_backend(name: str | None) -> None:
     """Switch the process to a backend; None leaves it. One line when it is not available."""
     if name is None:
         return
-    from minigen.backends import BackendUnavailable, use
+    from minigen.backends import use
 
-    try:
-        use(name)
-    except (BackendUnavailable, ValueError) as error:
-        raise UserError(str(error)) from error
+    use(name)
 
 
 def describe_metrics(summary: Mapping[str, Any]) -> str:

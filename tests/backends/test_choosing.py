@@ -58,7 +58,7 @@ def test_the_environment_variable_chooses_and_a_wrong_one_is_named() -> None:
     assert python(code, "").stdout == "ndarray\n"
     wrong = python(code, "tpu")
     assert wrong.stderr.splitlines()[-1] == (
-        "ValueError: MINIGEN_BACKEND must be one of numpy, cupy, strict; got 'tpu'"
+        "minigen.errors.UserError: MINIGEN_BACKEND must be one of numpy, cupy, strict; got 'tpu'"
     )
 
 
