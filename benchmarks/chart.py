@@ -76,6 +76,7 @@ def draw(report: dict[str, Any], path: Path) -> bool:
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
         labels = [measured["floor_name"] if name == "floor" else name for name, _, _ in rows]
         axis.set_yticks(range(len(rows)), labels[::-1], fontsize=8)
