@@ -4,7 +4,18 @@
 run the same checks on broken ops.
 """
 
-from . import elementwise, images, indexing, linalg, loss, recurrent, reduction, shape
+from . import (
+    convolution,
+    elementwise,
+    images,
+    indexing,
+    linalg,
+    loss,
+    normalization,
+    recurrent,
+    reduction,
+    shape,
+)
 from .core import Case, Spec
 
 SPECS: list[Spec] = [
@@ -15,7 +26,9 @@ SPECS: list[Spec] = [
     *linalg.SPECS,
     *recurrent.SPECS,
     *loss.SPECS,
+    *convolution.SPECS,
     *images.SPECS,
+    *normalization.SPECS,
 ]
 
 __all__ = ["SPECS", "Case", "Spec"]

@@ -206,7 +206,7 @@ def check_single_precision(spec: Spec, case: Case) -> None:
         for x in tensors(case, "float32"):
             if x.requires_grad:
                 x = x.clone()  # a leaf would cast its gradient; in the middle it comes as it is
-                x.register_hook(lambda g: seen.append(g.dtype))
+                x.register_hook(lambda g, seen=seen: seen.append(g.dtype))
             xs.append(x)
         outs = _floating(call(spec, xs, case))
         vs = [mg.tensor(v, dtype=y.dtype) for v, y in zip(weights(outs), outs)]

@@ -86,7 +86,9 @@ def _np_softmax(x: Any, dim: int) -> Any:
 
 
 def _np_log_softmax(x: Any, dim: int) -> Any:
-    return x - np.log(np.exp(x).sum(axis=dim, keepdims=True)) if x.ndim else np.zeros_like(x)
+    if not x.size or not x.ndim:
+        return np.zeros_like(x)
+    return x - np.log(np.exp(x).sum(axis=dim, keepdims=True))
 
 
 def _with_option(cases: Any, **options: st.SearchStrategy[Any]) -> Any:

@@ -197,8 +197,8 @@ def _np_split(x: Any, split_size: Any, dim: int) -> list[Any]:
 
 
 SPECS = [
-    Spec("reshape", _reshape(), call=lambda x, shape: mg.reshape(x, shape), numpy=lambda x, shape: x.reshape(shape), torch=lambda x, shape: x.reshape(shape),
-         ops=("reshape",)),
+    Spec("reshape", _reshape(), call=lambda x, shape: mg.reshape(x, shape), ops=("reshape",),
+         numpy=lambda x, shape: x.reshape(shape), torch=lambda x, shape: x.reshape(shape)),
     Spec("flatten", _flatten(), torch="flatten",
          numpy=lambda x, start_dim, end_dim: x.reshape(
              *x.shape[:start_dim],

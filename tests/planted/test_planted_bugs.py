@@ -407,6 +407,7 @@ PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE]
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_planted_mistake_is_caught_by_a_named_check(plant):
     plant.check()
     with pytest.MonkeyPatch.context() as patch:

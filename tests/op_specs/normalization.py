@@ -1,0 +1,143 @@
+"""Descriptions of normalization and attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import minigen as mg
+
+from .core import DISTINCT, UNIT, Case, Spec, arrays, shapes, torch
+
+# ---------------------------------------------------------------- normalization
+
+
+def _standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
+    mean, variance = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
+    return (x - mean) / np.sqrt(variance + eps)
+
+
+def _scaled(x: Any, *wb: Any) -> Any:
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    return x * wb[0].reshape(shape) + wb[1].reshape(shape) if wb else x
+
+
+@st.composite
+def _normalized(draw: Any, kind: str) -> Case:
+    """Enough values in each set that the variance is far from 0."""
+    n, c = draw(st.integers(2, 3)), draw(st.sampled_from([2, 4]))
+    rest = draw(st.sampled_from([(3,), (2, 3)]))
+    if kind == "batch" and draw(st.booleans()):
+        rest, n = (), 5
+    if kind in ("layer", "group") and draw(st.integers(0, 4)) == 0:
+        n = 0
+    x = draw(arrays((n, c, *rest), DISTINCT))
+    options: dict[str, Any] = {"eps": draw(st.sampled_from([1e-5, 0.1]))}
+    weights = (c,)
+    if kind == "layer":
+        count = draw(st.integers(1, x.ndim - 1))
+        weights = options["normalized_shape"] = x.shape[x.ndim - count :]
+    if kind == "group":
+        options["num_groups"] = draw(st.sampled_from([1, 2]))
+    if draw(st.booleans()):
+        return Case((x, draw(arrays(weights, UNIT)), draw(arrays(weights))), options)
+    return Case((x,), options)
+
+
+def _np_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
+    out = _standard(x, tuple(range(-len(normalized_shape), 0)), eps)
+    return out * wb[0] + wb[1] if wb else out
+
+
+def _np_group(x: Any, *wb: Any, num_groups: int, eps: float) -> Any:
+    grouped = x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
+    return _scaled(_standard(grouped, (2,), eps).reshape(x.shape), *wb)
+
+
+def _evaluated(function: Any) -> Any:
+    """Batch norm in evaluation: running statistics are inputs."""
+    return lambda x, mean, variance, w, b, eps: function(x, mean, variance, w, b, False, 0.1, eps)
+
+
+@st.composite
+def _evaluation(draw: Any) -> Case:
+    case = draw(_normalized("batch"))
+    x = case.arrays[0]
+    vectors = [draw(arrays((x.shape[1],), UNIT)) for _ in range(4)]
+    return Case((x, *vectors), case.options)
+
+
+def _np_evaluation(x: Any, mean: Any, variance: Any, w: Any, b: Any, eps: float) -> Any:
+    return _scaled(_scaled(x - _scaled(np.ones_like(x), mean, 0 * mean),
+                           1 / np.sqrt(variance + eps), 0 * mean), w, b)  # fmt: skip
+
+
+def _torch_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
+    return torch.nn.functional.layer_norm(x, normalized_shape, *(wb or (None, None)), eps=eps)
+
+
+NORMALIZATION = [
+    Spec("layer_norm", _normalized("layer"), numpy=_np_layer, torch=_torch_layer,
+         call=lambda x, *wb, normalized_shape, eps: mg.layer_norm(
+             x, normalized_shape, *wb, eps=eps), ops=("standardize",), rtol32=3e-5),
+    Spec("group_norm", _normalized("group"), numpy=_np_group,
+         call=lambda x, *wb, num_groups, eps: mg.group_norm(x, num_groups, *wb, eps=eps),
+         torch=lambda x, *wb, num_groups, eps: torch.nn.functional.group_norm(
+             x, num_groups, *wb, eps=eps), rtol32=3e-5),
+    Spec("instance_norm", _normalized("instance"), rtol32=3e-5,
+         numpy=lambda x, *wb, eps: _scaled(_standard(x, tuple(range(2, x.ndim)), eps), *wb),
+         torch=lambda x, *wb, eps: torch.nn.functional.instance_norm(
+             x, None, None, *(wb or (None, None)), eps=eps)),
+    Spec("batch_norm", _normalized("batch"), rtol32=3e-5,
+         call=lambda x, *wb, eps: mg.batch_norm(
+             x, None, None, *(wb or (None, None)), training=True, eps=eps),
+         numpy=lambda x, *wb, eps: _scaled(_standard(x, (0, *range(2, x.ndim)), eps), *wb),
+         torch=lambda x, *wb, eps: torch.nn.functional.batch_norm(
+             x, None, None, *(wb or (None, None)), training=True, eps=eps)),
+    Spec("batch_norm", _evaluation(), call=_evaluated(mg.batch_norm), numpy=_np_evaluation,
+         torch=lambda x, mean, variance, w, b, eps: (
+             (x - mean.reshape(1, -1, *[1] * (x.ndim - 2)))
+             / (variance + eps).sqrt().reshape(1, -1, *[1] * (x.ndim - 2))
+             * w.reshape(1, -1, *[1] * (x.ndim - 2)) + b.reshape(1, -1, *[1] * (x.ndim - 2)))),
+]  # fmt: skip
+
+# ---------------------------------------------------------------- attention
+
+
+@st.composite
+def _attention(draw: Any) -> Case:
+    lead = draw(shapes(max_dims=2, max_side=2))
+    t, s, d, e = (draw(st.integers(1, 4)) for _ in range(4))
+    options: dict[str, Any] = {"scale": draw(st.sampled_from([None, 0.7]))}
+    mask = draw(st.sampled_from(["none", "causal", "boolean", "numbers"]))
+    xs = [draw(arrays((*lead, n, m))) for n, m in [(t, d), (s, d), (s, e)]]
+    options["is_causal"] = mask == "causal"
+    if mask == "boolean":
+        rng = np.random.default_rng(draw(st.integers(0, 99)))
+        seen = rng.uniform(size=(t, s)) < 0.6
+        seen[np.arange(t), rng.integers(0, s, t)] = True  # every query sees something
+        xs.append(seen)
+    if mask == "numbers":
+        xs.append(draw(arrays((*lead, t, s))))
+    return Case(tuple(xs), options)
+
+
+def _np_attention(q: Any, k: Any, v: Any, mask: Any = None, *, scale: Any, is_causal: bool) -> Any:
+    scores = q @ np.swapaxes(k, -1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    if is_causal:
+        mask = np.tri(*scores.shape[-2:], dtype=bool)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    weights = np.exp(scores)
+    return weights / weights.sum(-1, keepdims=True) @ v
+
+
+ATTENTION = [
+    Spec("scaled_dot_product_attention", _attention(), numpy=_np_attention,
+         torch="nn.functional.scaled_dot_product_attention", ops=("attention",)),
+]  # fmt: skip
+
+SPECS = [*NORMALIZATION, *ATTENTION]
