@@ -432,7 +432,13 @@ def _on_tape(array: Array, edge: Any) -> Tensor:
     """The tensor with this value and this place on the tape."""
     if edge is None:
         return Tensor(array)
-    return Tensor(array, True, edge) if type(edge) is Node else edge
+    if type(edge) is Node:
+        return Tensor(array, True, edge)
+    if edge.data is array:
+        return edge
+    value = functions.alias(edge)  # the leaf was given another array since: use the one it had
+    value.data = array
+    return value
 
 
 class Fused(_Operation):

@@ -164,6 +164,15 @@ def test_a_gradient_has_the_dtype_of_its_leaf():
         assert [g.dtype for g in grads] == [np.float32, np.float64]
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_leaf_that_was_given_another_array_is_differentiated_where_it_was(create_graph):
+    x = leaf(1.0, 2.0)
+    y = (x**3).sum()
+    x.data = leaf(5.0, 6.0).data
+    (g,) = mg.grad(y, x, create_graph=create_graph)
+    np.testing.assert_allclose(g.numpy(), [3, 12])
+
+
 # ---------------------------------------------------------------- retain_graph
 
 
