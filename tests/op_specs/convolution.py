@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigen.autograd.primitive import registry
+from minigen.ops._triad import Geometry
 
 from .core import Case, Spec, arrays, torch
 
@@ -171,13 +172,12 @@ def _big(draw: Any) -> Case:
 
 def _triad(name: str) -> Any:
     """One of the triad, with explicit options; the two others are its gradients."""
-    common = {"stride": (2, 1), "dilation": (1, 2), "groups": 1, "taps": None}
-    pads = ((1, 0), (2, 1))
+    how = Geometry((2, 1), ((1, 0), (2, 1)), (1, 2), 1, None)
     if name == "convolve":
-        return lambda x, w: registry[name](x, w, padding=pads, **common)
+        return lambda x, w: registry[name](x, w, how=how)
     if name == "convolve_weight":
-        return lambda x, y: registry[name](x, y, kernel=(2, 3), padding=pads, **common)
-    return lambda y, w: registry[name](y, w, size=(5, 6), padding=pads, **common)
+        return lambda x, y: registry[name](x, y, kernel=(2, 3), how=how)
+    return lambda y, w: registry[name](y, w, size=(5, 6), how=how)
 
 
 def _conv_of_triad(x: Any, w: Any) -> Any:

@@ -95,7 +95,10 @@ def _np_solve(a: Any, y: Any) -> Any:
 
 
 def _torch_solve(a: Any, y: Any) -> Any:
-    return torch.linalg.solve(a, y[:, None])[..., 0] if y.ndim == 1 else torch.linalg.solve(a, y)
+    if y.ndim == 1:
+        return torch.linalg.solve(a, y[:, None])[..., 0]
+    # All batches spelled out: PyTorch reads a (B, n) beside (B, n, n) as vectors, NumPy does not.
+    return torch.linalg.solve(a, y.expand(*a.shape[:-2], *y.shape[-2:]))
 
 
 def _symmetric(function: Any) -> Any:
