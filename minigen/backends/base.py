@@ -18,6 +18,7 @@ answer with its own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -62,7 +63,7 @@ class RandomStream(Protocol):
         """Go on from where ``state()`` was taken."""
 
 
-class Backend:
+class Backend(ABC):
     """An array library as minigen sees it. One instance for each backend name.
 
     Attributes:
@@ -83,28 +84,28 @@ class Backend:
     def __init__(self) -> None:
         self.kernels: dict[str, Callable[..., Any]] = {}
 
+    @abstractmethod
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         """Bring ``value`` (host array, number, nested list, own array) into this backend."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
+    @abstractmethod
     def to_host(self, array: Array) -> np.ndarray:
         """The same numbers as a NumPy array; no copy where the memory is already host memory."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
+    @abstractmethod
     def generator(self, seed: int) -> RandomStream:
         """A new random stream started from ``seed``."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
+    @abstractmethod
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
         """``target[index] += values`` in place, where repeated indices add up."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
-    def synchronize(self) -> None:
+    def synchronize(self) -> None:  # noqa: B027 - a CPU has nothing to wait for
         """Return when all work queued on the device is done (at once on a CPU)."""
 
+    @abstractmethod
     def memory(self) -> MemoryFigures:
         """Bytes used now and at the peak."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"

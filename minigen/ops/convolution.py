@@ -15,11 +15,9 @@ from minigen.autograd.primitive import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import spread
-from minigen.ops._triad import convolve, convolve_transpose
+from minigen.ops._triad import Geometry, convolve, convolve_transpose
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "masked_conv2d"]
-
-Pair = tuple[int, int]
 
 
 def conv2d(
@@ -153,9 +151,7 @@ def _convolution(
     if dims == 1:  # (N, C, L) -> (N, C, 1, L)
         x, w = x.unsqueeze(2), w.unsqueeze(2)
         stride, dilation, pads = (1, *stride), (1, *dilation), ((0, 0), *pads)
-    out = convolve(
-        x, w, bias, stride=stride, padding=pads, dilation=dilation, groups=groups, taps=taps
-    )
+    out = convolve(x, w, bias, how=Geometry(stride, pads, dilation, groups, taps))
     return out.squeeze(2) if dims == 1 else out
 
 
@@ -174,7 +170,7 @@ def _check_channels(
 
 def _padding(
     name: str, padding: Any, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[Pair, ...]:
+) -> Any:
     """Zeros before and after, for each spatial dimension."""
     if padding == "valid":
         return ((0, 0),) * len(kernel)
@@ -299,19 +295,10 @@ def _transposed(
     ]
     if min(size) < 1:
         raise ValueError(f"{name}: the result would have size {tuple(size)}; use less padding")
-    pads: Any = [(p, p) for p in padding]
+    pads: Any = tuple([(p, p) for p in padding])
     if dims == 1:  # (N, C, L) -> (N, C, 1, L)
         y, w = y.unsqueeze(2), w.unsqueeze(2)
-        stride, dilation, pads, size = (1, *stride), (1, *dilation), [(0, 0), *pads], [1, *size]
-    out = convolve_transpose(
-        y,
-        w,
-        bias,
-        size=tuple(size),
-        stride=stride,
-        padding=tuple(pads),
-        dilation=dilation,
-        groups=groups,
-        taps=None,
-    )
+        stride, dilation, pads, size = (1, *stride), (1, *dilation), ((0, 0), *pads), [1, *size]
+    how = Geometry(stride, pads, dilation, groups, None)
+    out = convolve_transpose(y, w, bias, size=tuple(size), how=how)
     return out.squeeze(2) if dims == 1 else out

@@ -174,18 +174,8 @@ OPS = [
         rule(
             "convolve",
             "w",
-            lambda f, g, x, w_shape, stride, padding, dilation, groups, taps: f.flip(
-                f.convolve_weight(
-                    x,
-                    g,
-                    kernel=w_shape[2:],
-                    stride=stride,
-                    padding=padding,
-                    dilation=dilation,
-                    groups=groups,
-                    taps=taps,
-                ),
-                dims=(2, 3),
+            lambda f, g, x, w_shape, how: f.flip(
+                f.convolve_weight(x, g, kernel=w_shape[2:], how=how), dims=(2, 3)
             ),
         ),
         check_of("conv2d", checks.check_differences),
