@@ -19,11 +19,11 @@ product writes them so, and elementwise ops and the next convolution keep the or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from minigen.autograd.primitive import primitive
 from minigen.ops._windows import (
+    add_bias,
     channels_first,
     channels_last,
     correlate,
@@ -34,48 +34,71 @@ from minigen.ops._windows import (
 Pair = tuple[int, int]
 
 
-def _all_taps(kernel: Pair, taps: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The kernel's places as flat indices, row by row: all of them, or those that exist."""
-    return tuple(range(kernel[0] * kernel[1])) if taps is None else taps
+class Geometry(NamedTuple):
+    """How the windows of a convolution lie.
 
+    Attributes:
+        stride: distance between windows, (down, across).
+        padding: zeros around x, ((top, bottom), (left, right)); entries may differ and may be
+            negative, which cuts off.
+        dilation: distance between the taps of a window.
+        groups: channels are cut into this many independent parts.
+        taps: the kernel's places that exist, as flat indices row by row; None for all.
+    """
 
-def _offsets(taps: Sequence[int], kernel: Pair, dilation: Pair) -> list[Pair]:
-    """Flat kernel places as (row, column) offsets in the source."""
-    return [(t // kernel[1] * dilation[0], t % kernel[1] * dilation[1]) for t in taps]
+    stride: Pair
+    padding: tuple[Pair, Pair]
+    dilation: Pair
+    groups: int
+    taps: tuple[int, ...] | None
+
+    def offsets(self, kernel: Pair) -> list[Pair]:
+        """Where each tap reads, as (row, column) from the window's first element."""
+        (down, across), width = self.dilation, kernel[1]
+        taps = range(kernel[0] * width) if self.taps is None else self.taps
+        return [(t // width * down, t % width * across) for t in taps]
+
+    def windows(self, size: Pair, kernel: Pair) -> Pair:
+        """How many windows of ``kernel`` fit into ``size`` (padding included)."""
+        rows, columns = [
+            (n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(size, kernel, self.stride, self.dilation)
+        ]
+        return rows, columns
+
+    def fitting(self, size: Pair, count: Pair, kernel: Pair) -> Geometry:
+        """The same with its far padding set so that exactly ``count`` windows fit ``size``."""
+        rows, columns = [
+            (low, (n - 1) * s + d * (k - 1) + 1 - m - low)
+            for (low, _), m, n, k, s, d in zip(
+                self.padding, size, count, kernel, self.stride, self.dilation
+            )
+        ]
+        return self._replace(padding=(rows, columns))
 
 
 # ---------------------------------------------------------------- the triad on arrays
 
 
 @primitive
-def convolve(b, x, w, bias=None, *, stride, padding, dilation, groups, taps):
-    """(N, C, H, W), (O, C/groups, kh, kw), (O,) or None -> (N, O, H', W').
-
-    ``padding`` is ((top, bottom), (left, right)); entries may differ and may be negative.
-    """
+def convolve(b, x, w, bias=None, *, how):
+    """(N, C, H, W), (O, C/groups, kh, kw), (O,) or None -> (N, O, H', W')."""
     kernel = w.shape[2:]
-    (top, bottom), (left, right) = padding
+    (top, bottom), (left, right) = how.padding
     source = channels_last(b, x, (top, left), (bottom, right))
-    size = tuple(
-        [
-            (n - d * (k - 1) - 1) // s + 1
-            for n, k, s, d in zip(source.shape[1:3], kernel, stride, dilation)
-        ]
-    )
-    taps = _all_taps(kernel, taps)
-    offsets = _offsets(taps, kernel, dilation)
-    weight = _tap_matrices(b, w, taps)  # (taps, C/groups, O)
+    size = how.windows(source.shape[1:3], kernel)
+    weight = _tap_matrices(b, w, how.taps)  # (taps, C/groups, O)
     out = [
-        correlate(b, part, matrix, offsets, stride, size)
-        for part, matrix in zip(_channels(source, groups), _channels(weight, groups))
+        correlate(b, part, matrix, how.offsets(kernel), how.stride, size)
+        for part, matrix in zip(_channels(source, how.groups), _channels(weight, how.groups))
     ]
-    return _finish(out[0] if groups == 1 else b.xp.concatenate(out, axis=3), bias)
+    return _finish(b, out[0] if how.groups == 1 else b.xp.concatenate(out, axis=3), bias)
 
 
-def _finish(out: Any, bias: Any) -> Any:
+def _finish(b: Any, out: Any, bias: Any) -> Any:
     """Add the bias where the result already lies: (N, H, W, O) -> (N, O, H, W)."""
     if bias is not None:
-        out += bias
+        add_bias(b, out, bias)
     return channels_first(out)
 
 
@@ -86,31 +109,28 @@ def _bias_gradient(f: Any, g: Any) -> Any:
 
 
 @primitive
-def convolve_weight(b, x, y, *, kernel, stride, padding, dilation, groups, taps):
+def convolve_weight(b, x, y, *, kernel, how):
     """(N, C, H, W), (N, O, H', W') -> (O, C/groups, kh, kw); zero at places without a tap."""
     xp = b.xp
-    (top, bottom), (left, right) = padding
+    (top, bottom), (left, right) = how.padding
     source = channels_last(b, x, (top, left), (bottom, right))
     grad = channels_last(b, y, (0, 0), (0, 0))
-    taps = _all_taps(kernel, taps)
-    offsets = _offsets(taps, kernel, dilation)
     parts = [
-        correlate_weight(b, part, part_grad, offsets, stride)
-        for part, part_grad in zip(_channels(source, groups), _channels(grad, groups))
+        correlate_weight(b, part, part_grad, how.offsets(kernel), how.stride)
+        for part, part_grad in zip(_channels(source, how.groups), _channels(grad, how.groups))
     ]
-    total = parts[0] if groups == 1 else xp.concatenate(parts, axis=2)  # (taps, C/groups, O)
-    moved = total.transpose(2, 1, 0)  # (O, C/groups, taps)
-    places = kernel[0] * kernel[1]
-    if len(taps) == places:
+    total = parts[0] if how.groups == 1 else xp.concatenate(parts, axis=2)
+    moved = total.transpose(2, 1, 0)  # (taps, C/groups, O) -> (O, C/groups, taps)
+    if how.taps is None:
         return xp.ascontiguousarray(moved).reshape(*moved.shape[:2], *kernel)
-    out = xp.zeros((*moved.shape[:2], places), dtype=moved.dtype)
-    for place, t in enumerate(taps):
+    out = xp.zeros((*moved.shape[:2], kernel[0] * kernel[1]), dtype=moved.dtype)
+    for place, t in enumerate(how.taps):
         out[:, :, t] = moved[:, :, place]
     return out.reshape(*moved.shape[:2], *kernel)
 
 
 @primitive
-def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, groups, taps):
+def convolve_transpose(b, y, w, bias=None, *, size, how):
     """(N, O, H', W'), (O, C/groups, kh, kw), (C,) or None -> (N, C, H, W), (H, W) = ``size``.
 
     Two ways to the same numbers. To *scatter* multiplies every y by the whole kernel and adds
@@ -118,27 +138,24 @@ def convolve_transpose(b, y, w, bias=None, *, size, stride, padding, dilation, g
     it, and multiplies. The first touches taps · C numbers for each y, the second taps/stride² · O
     for each result place; a tall kernel on few y, or few result channels, is better scattered.
     """
-    kernel = w.shape[2:]
-    taps = _all_taps(kernel, taps)
+    groups, stride = how.groups, how.stride
+    offsets = how.offsets(w.shape[2:])
     scattered = y.shape[2] * y.shape[3] * w.shape[1]
     gathered = size[0] * size[1] * w.shape[0] // groups // (stride[0] * stride[1])
-    transpose = _scatter if len(taps) > 1 and 2 * scattered <= gathered else _gather
-    if not (y.size and w.size and taps):
+    transpose = _scatter if len(offsets) > 1 and 2 * scattered <= gathered else _gather
+    if not (y.size and w.size and offsets):
         out = b.xp.zeros((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
     else:
         out = b.xp.empty((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
-        # (taps, C/groups, O) -> (taps, O, C/groups)
-        weight = _tap_matrices(b, w, taps).transpose(0, 2, 1)
-        offsets = _offsets(taps, kernel, dilation)
-        low = [pair[0] for pair in padding]
+        low = [pair[0] for pair in how.padding]
         parts = zip(
             _channels(y.transpose(0, 2, 3, 1), groups),
-            [part.transpose(0, 2, 1) for part in _channels(weight.transpose(0, 2, 1), groups)],
+            _channels(_tap_matrices(b, w, how.taps), groups),  # (taps, C/groups, O/groups)
             _channels(out, groups),
         )
         for part, matrix, into in parts:
-            transpose(b, part, matrix, into, offsets, stride, low)
-    return _finish(out, bias)
+            transpose(b, part, matrix.transpose(0, 2, 1), into, offsets, stride, low)
+    return _finish(b, out, bias)
 
 
 def _scatter(
@@ -212,12 +229,10 @@ def _class_reads(j: int, offsets: list[Pair], axis: int, stride: int, low: int) 
     return reads
 
 
-def _tap_matrices(b: Any, w: Any, taps: tuple[int, ...]) -> Any:
+def _tap_matrices(b: Any, w: Any, taps: tuple[int, ...] | None) -> Any:
     """(O, C, kh, kw) -> (taps, C, O), contiguous."""
     flat = w.reshape(w.shape[0], w.shape[1], -1).transpose(2, 1, 0)
-    if len(taps) != flat.shape[0]:
-        flat = flat[list(taps)]
-    return b.xp.ascontiguousarray(flat)
+    return b.xp.ascontiguousarray(flat if taps is None else flat[list(taps)])
 
 
 def _channels(x: Any, groups: int) -> list[Any]:
@@ -229,78 +244,20 @@ def _channels(x: Any, groups: int) -> list[Any]:
 
 
 convolve.rules(
-    x=lambda f, g, w, x_shape, stride, padding, dilation, groups, taps: f.convolve_transpose(
-        g,
-        w,
-        size=x_shape[2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
-    ),
-    w=lambda f, g, x, w_shape, stride, padding, dilation, groups, taps: f.convolve_weight(
-        x,
-        g,
-        kernel=w_shape[2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
-    ),
+    x=lambda f, g, w, x_shape, how: f.convolve_transpose(g, w, size=x_shape[2:], how=how),
+    w=lambda f, g, x, w_shape, how: f.convolve_weight(x, g, kernel=w_shape[2:], how=how),
     bias=lambda f, g: _bias_gradient(f, g),
 )
 convolve_transpose.rules(
-    y=lambda f, g, w, y_shape, stride, padding, dilation, groups, taps: f.convolve(
-        g,
-        w,
-        stride=stride,
-        padding=_exact(padding, g.shape[2:], y_shape[2:], w.shape[2:], stride, dilation),
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
+    y=lambda f, g, w, y_shape, how: f.convolve(
+        g, w, how=how.fitting(g.shape[2:], y_shape[2:], w.shape[2:])
     ),
-    w=lambda f, g, y, w_shape, stride, padding, dilation, groups, taps: f.convolve_weight(
-        g,
-        y,
-        kernel=w_shape[2:],
-        stride=stride,
-        padding=_exact(padding, g.shape[2:], y.shape[2:], w_shape[2:], stride, dilation),
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
+    w=lambda f, g, y, w_shape, how: f.convolve_weight(
+        g, y, kernel=w_shape[2:], how=how.fitting(g.shape[2:], y.shape[2:], w_shape[2:])
     ),
     bias=lambda f, g: _bias_gradient(f, g),
 )
 convolve_weight.rules(
-    x=lambda f, g, y, x_shape, stride, padding, dilation, groups, taps: f.convolve_transpose(
-        y,
-        g,
-        size=x_shape[2:],
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
-    ),
-    y=lambda f, g, x, stride, padding, dilation, groups, taps: f.convolve(
-        x,
-        g,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        taps=taps,
-    ),
+    x=lambda f, g, y, x_shape, how: f.convolve_transpose(y, g, size=x_shape[2:], how=how),
+    y=lambda f, g, x, how: f.convolve(x, g, how=how),
 )
-
-
-def _exact(padding: Any, size: Any, count: Any, kernel: Any, stride: Pair, dilation: Pair) -> Any:
-    """``padding`` with its far side set so that exactly ``count`` windows fit into ``size``."""
-    return tuple(
-        [
-            (low, (n - 1) * s + d * (k - 1) + 1 - m - low)
-            for (low, _), m, n, k, s, d in zip(padding, size, count, kernel, stride, dilation)
-        ]
-    )

@@ -48,6 +48,12 @@ def channels_first(x: Array) -> Array:
 
 
 @kernel
+def add_bias(b: Any, rows: Array, bias: Array) -> None:
+    """``rows[..., c] += bias[c]`` in place: (…, C), (C,)."""
+    rows += bias
+
+
+@kernel
 def gather_windows(b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: Tap) -> Array:
     """``out[n, i, j, t, c] = source[n, i·step + tap_t, j·step + tap_t, c]``.
 
