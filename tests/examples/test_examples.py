@@ -1,0 +1,33 @@
+"""The examples run, and show what they say."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_every_example_is_tested_here():
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {"gradients_of_gradients", "train_a_vae_by_hand"}
+
+
+def test_gradients_of_gradients_converge_and_agree():
+    example = runpy.run_path(str(EXAMPLES / "gradients_of_gradients.py"))
+    assert example["newton_square_root"]() == pytest.approx(2**0.5, abs=1e-12)
+    product, expected = example["hessian_vector_product"]()
+    np.testing.assert_allclose(product.numpy(), expected.numpy(), rtol=1e-12)
+    before, after = example["gradient_penalty"]()
+    assert after < 0.1 * before
+
+
+def test_the_vae_by_hand_learns_and_draws(tmp_path, monkeypatch, capsys):
+    picture = tmp_path / "digits.png"
+    monkeypatch.setattr(sys, "argv", ["train", "60", str(picture)])
+    runpy.run_path(str(EXAMPLES / "train_a_vae_by_hand.py"), run_name="__main__")
+    first, last = capsys.readouterr().out.split("bound: ")[1].split(" nats")[0].split(" -> ")
+    assert float(last) < float(first) - 5
+    assert picture.stat().st_size > 1000
