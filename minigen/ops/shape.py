@@ -48,9 +48,9 @@ def _reshape(b, x, *, shape):
 _reshape.rules(x=lambda f, g, x_shape: f.reshape(g, shape=x_shape))
 
 
-def reshape(x: Tensor, *shape: Any) -> Tensor:
+def reshape(x: Tensor, *lengths: Any, shape: Sequence[int] | None = None) -> Tensor:
     """The numbers of ``x``, in reading order, in another shape; one length may be -1."""
-    return _reshape(x, shape=full_shape(unpack(shape), x.size))
+    return _reshape(x, shape=full_shape(unpack(lengths) if shape is None else shape, x.size))
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -106,11 +106,12 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(inverse)
 
 
-def permute(x: Tensor, *dims: Any) -> Tensor:
+def permute(x: Tensor, *places: Any, dims: Sequence[int] | None = None) -> Tensor:
     """The dimensions in the order ``dims``: ``out.shape[i] == x.shape[dims[i]]``."""
-    order = some_dims(unpack(dims), x.ndim, "dims")
+    given = tuple(unpack(places) if dims is None else dims)
+    order = some_dims(given, x.ndim, "dims")
     if len(order) != x.ndim:
-        raise ValueError(f"dims must name all {x.ndim} dimensions once, got {unpack(dims)}")
+        raise ValueError(f"dims must name all {x.ndim} dimensions once, got {given}")
     return _permute(x, dims=order)
 
 

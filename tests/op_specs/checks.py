@@ -167,7 +167,7 @@ def check_value(spec: Spec, case: Case) -> None:
         found = listed(spec.torch_function()(*xs, **case.options))
         truths["PyTorch"] = [y.numpy() for y in found]
     before = [x.copy() for x in case.arrays]
-    for dtype, tolerance in (("float64", TIGHT), ("float32", spec.rtol32)):
+    for dtype, tolerance in FLOATS.items():
         xs = tensors(case, dtype)
         outs = call(spec, xs, case)
         for truth in truths.values():
@@ -190,7 +190,7 @@ def check_differences(spec: Spec, case: Case) -> None:
 def check_against_torch(spec: Spec, case: Case) -> None:
     """Gradients of both orders are PyTorch's, in either precision."""
     truth = torch_gradients(spec, case, spec.order)
-    for dtype, tolerance in (("float64", TIGHT), ("float32", spec.rtol32)):
+    for dtype, tolerance in FLOATS.items():
         ours = gradients(spec, case, dtype, spec.order)
         assert len(ours) == len(truth), "PyTorch has a gradient here, or minigen alone has"
         for order, (mine, theirs) in enumerate(zip(ours, truth), start=1):
@@ -288,7 +288,7 @@ def check_layout(spec: Spec, case: Case) -> None:
 
 def check_backends_agree(spec: Spec, case: Case, name: str) -> None:
     """Another backend computes NumPy's values and gradients, and stays in float32."""
-    for dtype, tolerance in (("float64", TIGHT), ("float32", spec.rtol32)):
+    for dtype, tolerance in FLOATS.items():
         with mg.use("numpy"):
             expected = [y.numpy() for y in call(spec, tensors(case, dtype), case)]
             slopes = gradients(spec, case, dtype, spec.order) if spec.differentiable else []

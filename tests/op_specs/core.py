@@ -52,7 +52,6 @@ class Spec:
         ops: the names in the registry of which this is the check.
         aliases: other public names of the same function.
         differentiable: whether there are gradients to check.
-        rtol32: allowed relative error in float32 (against the float64 truth).
         integers: also run it on integer and boolean inputs, where PyTorch accepts them.
         order: up to which order the gradients are compared.
     """
@@ -65,7 +64,6 @@ class Spec:
     ops: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     differentiable: bool = True
-    rtol32: float = 1e-5
     integers: bool = False
     order: int = 2
 

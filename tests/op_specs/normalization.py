@@ -82,16 +82,16 @@ def _torch_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
 NORMALIZATION = [
     Spec("layer_norm", _normalized("layer"), numpy=_np_layer, torch=_torch_layer,
          call=lambda x, *wb, normalized_shape, eps: mg.layer_norm(
-             x, normalized_shape, *wb, eps=eps), ops=("standardize",), rtol32=3e-5),
+             x, normalized_shape, *wb, eps=eps), ops=("standardize",)),
     Spec("group_norm", _normalized("group"), numpy=_np_group,
          call=lambda x, *wb, num_groups, eps: mg.group_norm(x, num_groups, *wb, eps=eps),
          torch=lambda x, *wb, num_groups, eps: torch.nn.functional.group_norm(
-             x, num_groups, *wb, eps=eps), rtol32=3e-5),
-    Spec("instance_norm", _normalized("instance"), rtol32=3e-5,
+             x, num_groups, *wb, eps=eps)),
+    Spec("instance_norm", _normalized("instance"),
          numpy=lambda x, *wb, eps: _scaled(_standard(x, tuple(range(2, x.ndim)), eps), *wb),
          torch=lambda x, *wb, eps: torch.nn.functional.instance_norm(
              x, None, None, *(wb or (None, None)), eps=eps)),
-    Spec("batch_norm", _normalized("batch"), rtol32=3e-5,
+    Spec("batch_norm", _normalized("batch"),
          call=lambda x, *wb, eps: mg.batch_norm(
              x, None, None, *(wb or (None, None)), training=True, eps=eps),
          numpy=lambda x, *wb, eps: _scaled(_standard(x, (0, *range(2, x.ndim)), eps), *wb),

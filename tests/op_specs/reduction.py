@@ -127,7 +127,6 @@ SUMS = [
         numpy=lambda x, **k: np.sqrt(_np_var(x, **k)),
         torch="std",
         ops=("safe_sqrt",),
-        rtol32=2e-5,
     ),
     Spec(
         "norm",
@@ -136,7 +135,6 @@ SUMS = [
         torch=lambda x, p, dim, keepdim: torch.linalg.vector_norm(
             x, ord=p, dim=dim, keepdim=keepdim
         ),
-        rtol32=3e-5,
         aliases=("linalg.norm",),
     ),
     Spec(
