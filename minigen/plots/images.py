@@ -59,9 +59,11 @@ def save_pairs(
     title: str | None = None,
     columns: int = 10,
 ) -> None:
-    """Data over reconstruction, pair by pair: the upper of two touching rows is `above`."""
-    # (N, 3, H, W) twice -> (N, 3, 2H, W): a pair is one tall image.
-    tall = np.concatenate([_as_rgb(above), _as_rgb(below)], axis=1).transpose(0, 3, 1, 2)
+    """Data over reconstruction, pair by pair, with a grey line between the two."""
+    upper, lower = _as_rgb(above), _as_rgb(below)
+    line = np.full_like(upper[:, :1], 0.5)
+    # (N, H, W, 3) twice -> (N, 3, 2H + 1, W): a pair is one tall image.
+    tall = np.concatenate([upper, line, lower], axis=1).transpose(0, 3, 1, 2)
     _save_canvas(path, mosaic(tall, columns, gap=4, tile=2 * TILE), title)
 
 
