@@ -23,6 +23,7 @@ class Contender:
 
     ``is_peer``: whether minigen is compared against it. ``by_default``: whether it runs when no
     contenders are named on the command line. ``environment``: variables set for its process.
+    ``needs``: further libraries without which it sits out.
     """
 
     name: str
@@ -32,11 +33,13 @@ class Contender:
     is_peer: bool = True
     by_default: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
         """Why it cannot run here, in one line; None if it can."""
-        if importlib.util.find_spec(self.library) is None:
-            return f"{self.library} is not installed (pip install 'minigen[bench]')"
+        for library in (self.library, *self.needs):
+            if importlib.util.find_spec(library) is None:
+                return f"{library} is not installed (pip install 'minigen[bench]')"
         return None
 
 
@@ -90,7 +93,22 @@ def no_settings(workload: Workload) -> list[dict[str, Any]]:
 CONTENDERS: dict[str, Contender] = {
     contender.name: contender
     for contender in [
-        Contender("minigen", "minigen", "minigen", no_settings, is_peer=False),
+        Contender(
+            "minigen",
+            "minigen",
+            "minigen",
+            no_settings,
+            is_peer=False,
+            environment={"MINIGEN_NUMBA": "0"},
+        ),
+        Contender(
+            "minigen-numba",
+            "minigen",
+            "minigen",
+            no_settings,
+            is_peer=False,
+            needs=("numba",),
+        ),
         Contender("torch", "torch", "torch", torch_settings),
         Contender(
             "torch-kept-memory",

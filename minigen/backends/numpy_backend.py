@@ -1,4 +1,4 @@
-"""The CPU backend: NumPy as it is."""
+"""The CPU backend: NumPy as it is, with compiled kernels where Numba is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen.backends import numba_kernels
 from minigen.backends.base import Array, Backend, MemoryFigures
 
 
@@ -71,6 +72,8 @@ class NumpyBackend(Backend):
     def __init__(self) -> None:
         super().__init__()
         _keep_freed_memory()
+        if numba_kernels.available():
+            self.kernels = dict(numba_kernels.KERNELS)
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         """``numpy.asarray``: no copy when ``value`` is already such an array."""

@@ -32,12 +32,17 @@ def grown(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
     if not any((*low, *high)):
         return xp.ascontiguousarray(x)
     n, h, w, c = x.shape
-    out = xp.zeros((n, h + low[0] + high[0], w + low[1] + high[1], c), dtype=x.dtype)
+    out = xp.empty((n, h + low[0] + high[0], w + low[1] + high[1], c), dtype=x.dtype)
     into, taken = [slice(None)], [slice(None)]
     for size, before, after in zip((h, w), low, high):
         length = max(size + min(before, 0) + min(after, 0), 0)
         into.append(slice(max(before, 0), max(before, 0) + length))
         taken.append(slice(max(-before, 0), max(-before, 0) + length))
+    _, rows, columns = into
+    out[:, : rows.start] = 0  # only the frame: the rest is written once, by the copy
+    out[:, rows.stop :] = 0
+    out[:, rows, : columns.start] = 0
+    out[:, rows, columns.stop :] = 0
     out[tuple(into)] = x[tuple(taken)]
     return out
 
@@ -271,8 +276,9 @@ def _correlate_weight_bands(b: Any, source: Array, grad: Array, taps: Sequence[T
     bands = _Bands(taps, (rows, columns), source.shape[3])
     total = xp.zeros((len(taps), source.shape[3], outputs), dtype=source.dtype)
     for part in bands.pieces(b, source):
-        spread = xp.zeros((part.stop - part.start, bands.tall, columns, outputs), dtype=grad.dtype)
-        spread[:, :rows] = grad[part]  # surplus places have gradient zero
+        spread = xp.empty((part.stop - part.start, bands.tall, columns, outputs), dtype=grad.dtype)
+        spread[:, :rows] = grad[part]
+        spread[:, rows:] = 0  # surplus places have gradient zero
         flat = spread.reshape(-1, outputs)
         for (first, last), band in zip(bands.runs, bands.rows(b, source[part])):
             piece = _product_of_columns(xp, band, flat[: band.shape[0]])

@@ -11,6 +11,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops.erf import error_function
+from minigen.ops.kernel import kernel
 
 __all__ = [
     "elu",
@@ -29,15 +30,17 @@ __all__ = [
 ]
 
 
-@primitive
-def relu(b, x):
-    """``max(x, 0)``; slope 0 at 0."""
-    return b.xp.maximum(x, 0)
+@kernel
+def rectify(b: Any, x: Any, *, low: float) -> Any:
+    """``x`` where x > 0 and ``low · x`` elsewhere."""
+    if not low:
+        return b.xp.maximum(x, 0)
+    return b.xp.maximum(x, x * low) if low <= 1 else b.xp.where(x > 0, x, x * low)
 
 
-@primitive
-def step_gate(b, g, like, *, low):
-    """``g`` where ``like`` > 0 and ``low · g`` elsewhere: the gradient of the ReLU family."""
+@kernel
+def gate(b: Any, g: Any, like: Any, *, low: float) -> Any:
+    """``g`` where ``like`` > 0 and ``low · g`` elsewhere."""
     if not low:
         return g * (like > 0)
     slope = (like > 0).astype(g.dtype)
@@ -45,6 +48,18 @@ def step_gate(b, g, like, *, low):
     slope += low
     slope *= g
     return slope
+
+
+@primitive
+def relu(b, x):
+    """``max(x, 0)``; slope 0 at 0."""
+    return rectify(b, x, low=0.0)
+
+
+@primitive
+def step_gate(b, g, like, *, low):
+    """``g`` where ``like`` > 0 and ``low · g`` elsewhere: the gradient of the ReLU family."""
+    return gate(b, g, like, low=low)
 
 
 step_gate.rules(g=lambda f, g, like, low: f.step_gate(g, like, low=low))
@@ -55,7 +70,7 @@ relu.rules(x=lambda f, g, out: f.step_gate(g, out, low=0.0))
 @primitive(name="leaky_relu")
 def _leaky_relu(b, x, *, slope):
     """``x`` if x > 0, else ``slope · x``."""
-    return b.xp.maximum(x, x * slope) if slope <= 1 else b.xp.where(x > 0, x, x * slope)
+    return rectify(b, x, low=slope)
 
 
 _leaky_relu.rules(x=lambda f, g, x, slope: f.step_gate(g, x, low=slope))
@@ -95,13 +110,19 @@ def tanh(b, x):
 tanh.rules(x=lambda f, g, out: g * (1 - f.square(out)))
 
 
-@primitive
-def sigmoid(b, x):
-    """``1/(1 + e⁻ˣ)`` = ½(1 + tanh(x/2)), which cannot overflow; d/dx = out·(1 - out)."""
+@kernel
+def logistic(b: Any, x: Any) -> Any:
+    """``1/(1 + e⁻ˣ)`` = ½(1 + tanh(x/2)), which cannot overflow."""
     out = b.xp.tanh(x * 0.5)
     out *= 0.5
     out += 0.5
     return out
+
+
+@primitive
+def sigmoid(b, x):
+    """``1/(1 + e⁻ˣ)``; d/dx = out·(1 - out)."""
+    return logistic(b, x)
 
 
 sigmoid.rules(x=lambda f, g, out: g * (out * (1 - out)))

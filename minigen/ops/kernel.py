@@ -2,7 +2,9 @@
 
 A kernel is a function ``kernel(b, *arrays, **options)`` on raw arrays. The version written
 beside the op uses plain ``b.xp`` calls and runs everywhere. A backend that knows a faster
-way registers it under the same name in ``backend.kernels``; the op does not notice.
+way registers it under the same name in ``backend.kernels``; the op does not notice. A
+backend's version may handle only some arrays: as with Python's operators, it then returns
+``NotImplemented``, and the plain version runs.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ def kernel(function: F) -> F:
 
     @functools.wraps(function)
     def dispatch(b: Any, *args: Any, **options: Any) -> Any:
-        return b.kernels.get(name, function)(b, *args, **options)
+        own = b.kernels.get(name)
+        result = NotImplemented if own is None else own(b, *args, **options)
+        return function(b, *args, **options) if result is NotImplemented else result
 
     return dispatch  # type: ignore[return-value]

@@ -14,6 +14,7 @@ from minigen.autograd.primitive import functions, fused, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops.activation import softplus
+from minigen.ops.kernel import kernel
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
 
@@ -72,8 +73,8 @@ def smooth_l1_loss(
 # ---------------------------------------------------------------- binary
 
 
-@primitive(broadcasts=True, name="bce_with_logits")
-def _bce_with_logits(b, x, target):
+@kernel
+def logit_cross_entropy(b: Any, x: Any, target: Any) -> Any:
     """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
     xp = b.xp
     out = xp.empty_like(x)  # an array also where |x| would be a NumPy scalar
@@ -84,6 +85,12 @@ def _bce_with_logits(b, x, target):
     out += xp.maximum(x, 0)
     out -= x * target
     return out
+
+
+@primitive(broadcasts=True, name="bce_with_logits")
+def _bce_with_logits(b, x, target):
+    """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
+    return logit_cross_entropy(b, x, target)
 
 
 _bce_with_logits.rules(

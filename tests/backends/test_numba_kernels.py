@@ -1,0 +1,336 @@
+"""The compiled kernels against their plain versions, and when they step aside.
+
+In this module every array counts as large, so that small cases reach the compiled loops.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_specs import SPECS, checks
+
+import minigen as mg
+from minigen.backends import get_backend, numba_kernels
+from minigen.backends.numba_kernels import KERNELS
+from minigen.backends.numpy_backend import NumpyBackend
+from minigen.ops import _windows
+from minigen.ops.kernel import defaults
+
+few = settings(deadline=None, max_examples=25, derandomize=True, database=None)
+PRECISION = {"float32": 2e-6, "float64": 1e-14}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> Iterator[None]:
+    """The numpy backend with compiled kernels for arrays of any size."""
+    with pytest.MonkeyPatch.context() as patch, mg.use("numpy") as backend:
+        patch.setattr(numba_kernels, "SMALL", 0)
+        patch.setattr(backend, "kernels", dict(KERNELS))
+        yield
+
+
+def laid_out(values: np.ndarray, layout: str) -> np.ndarray:
+    """The same values in another order in memory, or with gaps."""
+    if layout == "channels-last":
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1)).transpose(0, 3, 1, 2)
+    if layout == "gaps":
+        return np.repeat(values, 2, axis=-1)[..., ::2]
+    if layout == "backwards":
+        return np.ascontiguousarray(values[::-1])[::-1]
+    return values
+
+
+@st.composite
+def arrays(draw: st.DrawFn, layouts: tuple[str, ...], count: int = 2) -> list[np.ndarray]:
+    """``count`` arrays (N, C, H, W) of one shape (sizes 0 to 5), dtype and layout."""
+    shape = tuple([draw(st.integers(0, 5)) for _ in range(4)])
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    dtype, layout = draw(st.sampled_from(sorted(PRECISION))), draw(st.sampled_from(layouts))
+    return [laid_out(rng.normal(0, 4, shape).astype(dtype), layout) for _ in range(count)]
+
+
+DENSE = ("rows", "channels-last")
+ANY = (*DENSE, "gaps", "backwards")
+
+ELEMENTWISE = [
+    ("rectify", 1, {"low": 0.0}),
+    ("rectify", 1, {"low": 0.2}),
+    ("rectify", 1, {"low": 1.5}),
+    ("gate", 2, {"low": 0.0}),
+    ("gate", 2, {"low": 0.2}),
+    ("logistic", 1, {}),
+    ("logit_cross_entropy", 2, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "count", "options"), ELEMENTWISE)
+@few
+@given(data=st.data())
+def test_an_elementwise_kernel_equals_its_plain_version(name, count, options, data):
+    xs = data.draw(arrays(ANY, count))
+    before = [x.copy() for x in xs]
+    b = get_backend("numpy")
+    expected = defaults[name](b, *xs, **options)
+    got = KERNELS[name](b, *xs, **options)
+    if got is NotImplemented:
+        return
+    assert got.dtype == xs[0].dtype
+    np.testing.assert_allclose(got, expected, rtol=0, atol=8 * PRECISION[got.dtype.name])
+    np.testing.assert_equal(xs, before)
+    assert not any(np.shares_memory(got, x) for x in xs)
+
+
+@pytest.mark.parametrize(("name", "count", "options"), ELEMENTWISE)
+@pytest.mark.parametrize("layout", ANY)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", "int64"])
+def test_a_kernel_takes_dense_floats_and_leaves_the_rest(name, count, options, layout, dtype):
+    xs = [laid_out(np.ones((2, 3, 4, 5)), layout).astype(dtype, order="K") for _ in range(count)]
+    if layout == "gaps":
+        xs = [laid_out(np.ones((2, 3, 4, 5), dtype), layout) for _ in range(count)]
+    if layout == "backwards":
+        xs = [np.ones((2, 3, 4, 5), dtype)[::-1] for _ in range(count)]
+    taken = KERNELS[name](get_backend("numpy"), *xs, **options) is not NotImplemented
+    single = name in ("logistic", "logit_cross_entropy")
+    floats = ("float32",) if single else ("float32", "float64")
+    assert taken == (layout in DENSE and dtype in floats)
+
+
+def test_operands_in_different_orders_or_of_different_kinds_are_left_to_numpy():
+    b, x = get_backend("numpy"), np.ones((2, 3, 4, 5), np.float32)
+    others = [laid_out(x, "channels-last"), x.astype(np.float64), x[:1], x[:, :1], x.T, 1.0]
+    for other in others:
+        assert KERNELS["gate"](b, x, other, low=0.0) is NotImplemented
+    one = np.ones((2, 1, 4, 5), np.float32)  # a single channel lies the same either way
+    assert KERNELS["gate"](b, one, laid_out(one, "channels-last"), low=0.0) is not NotImplemented
+    assert mg.relu(-1.5).item() == 0.0
+
+
+def test_infinities_and_nan_pass_as_in_numpy():
+    b, x = get_backend("numpy"), np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32)
+    ones = np.ones_like(x)
+    for name, inputs, options in [
+        ("rectify", (x,), {"low": 0.0}),
+        ("rectify", (x,), {"low": 0.1}),
+        ("gate", (x, -ones), {"low": 0.0}),
+        ("gate", (x, ones), {"low": 0.1}),
+        ("gate", (ones, x), {"low": 0.1}),
+        ("logistic", (x,), {}),
+        ("logit_cross_entropy", (x, 0 * ones), {}),
+    ]:
+        with np.errstate(invalid="ignore"):
+            expected = defaults[name](b, *inputs, **options)
+        got = KERNELS[name](b, *inputs, **options)
+        if name == "logit_cross_entropy":  # NumPy's version has inf · 0 there as well
+            np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+        else:
+            np.testing.assert_allclose(got, expected, atol=1e-7)
+
+
+def test_logistic_and_cross_entropy_are_right_to_single_precision_everywhere():
+    b, x = get_backend("numpy"), np.linspace(-86, 86, 100_001, dtype=np.float32)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(KERNELS["logistic"](b, x), 1 / (1 + np.exp(-wide)), rtol=1e-6)
+    loss = KERNELS["logit_cross_entropy"](b, x, np.zeros_like(x))
+    np.testing.assert_allclose(loss, np.logaddexp(0, wide), rtol=1e-6)
+    far = np.array([-1e4, 1e4, -3e38, 3e38], np.float32)
+    np.testing.assert_allclose(KERNELS["logistic"](b, far), [0, 1, 0, 1], atol=1e-37)
+
+
+@few
+@given(arrays(ANY, 1), st.data())
+def test_gathered_windows_equal_the_plain_version_bit_for_bit(xs, data):
+    source = xs[0].transpose(0, 2, 3, 1)  # contiguous pixels where the layout is channels-last
+    _, h, w, _ = source.shape
+    places = st.tuples(st.integers(0, max(h - 1, 0)), st.integers(0, max(w - 1, 0)))
+    taps = sorted(data.draw(st.lists(places, min_size=1, max_size=6, unique=True)))
+    step = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    size = tuple(
+        [max((n - 1 - max(t[d] for t in taps)) // step[d] + 1, 0) for d, n in enumerate((h, w))]
+    )
+    b = get_backend("numpy")
+    got = KERNELS["gather_windows"](b, source, taps, step, size)
+    if got is not NotImplemented:
+        np.testing.assert_array_equal(got, defaults["gather_windows"](b, source, taps, step, size))
+
+
+def test_windows_of_a_part_of_a_larger_array_are_compiled_too():
+    b, whole = get_backend("numpy"), np.arange(4 * 9 * 8 * 3, dtype=np.float32)
+    part = whole.reshape(4, 9, 8, 3)[1:3, 2:]
+    arguments = part, [(0, 0), (0, 1), (2, 1)], (2, 1), (2, 6)
+    got = KERNELS["gather_windows"](b, *arguments)
+    np.testing.assert_array_equal(got, defaults["gather_windows"](b, *arguments))
+    sideways = whole.reshape(4, 9, 8, 3).transpose(0, 2, 1, 3)
+    assert KERNELS["gather_windows"](b, sideways, *arguments[1:]) is NotImplemented
+
+
+@few
+@given(arrays(DENSE, 1))
+def test_a_bias_is_added_in_place(xs):
+    rows = xs[0].transpose(0, 2, 3, 1)
+    bias = np.arange(rows.shape[-1], dtype=rows.dtype)
+    expected = rows + bias
+    _windows.add_bias(get_backend("numpy"), rows, bias)
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("dtype", sorted(PRECISION))
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_a_step_of_adam_equals_the_plain_one(dtype, decoupled, weight_decay):
+    rng = np.random.default_rng(0)
+    plain = [rng.normal(size=1000).astype(dtype) for _ in range(3)]
+    plain.append(rng.random(1000).astype(dtype))
+    fast = [x.copy() for x in plain]
+    options = {
+        "lr": 0.01,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "weight_decay": weight_decay,
+        "decoupled": decoupled,
+    }
+    for step in range(1, 4):
+        defaults["adam_step"](get_backend("numpy"), *plain, **options, step=step)
+        assert KERNELS["adam_step"](get_backend("numpy"), *fast, **options, step=step) is None
+    for x, y in zip(fast, plain):
+        np.testing.assert_allclose(x, y, rtol=PRECISION[dtype], atol=PRECISION[dtype])
+
+
+@pytest.mark.parametrize("dtype", sorted(PRECISION))
+def test_a_moving_average_equals_the_plain_one(dtype):
+    rng = np.random.default_rng(0)
+    plain, value = rng.normal(size=(2, 1000)).astype(dtype)
+    fast = plain.copy()
+    defaults["average_step"](get_backend("numpy"), plain, value, decay=0.9)
+    assert KERNELS["average_step"](get_backend("numpy"), fast, value, decay=0.9) is None
+    np.testing.assert_allclose(fast, plain, rtol=PRECISION[dtype])
+
+
+# ---------------------------------------------------------------- the ops above them
+
+USERS = {
+    "relu",
+    "leaky_relu",
+    "step_gate",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "bce_with_logits",
+    "binary_cross_entropy_with_logits",
+    "convolve",
+    "convolve_transpose",
+    "convolve_weight",
+    "conv2d",
+    "conv_transpose2d",
+}
+CHOSEN = [spec for spec in SPECS if spec.name in USERS]
+
+
+@pytest.mark.parametrize("spec", CHOSEN, ids=[f"{s.name}-{i}" for i, s in enumerate(CHOSEN)])
+@pytest.mark.parametrize(
+    "check",
+    [checks.check_value, checks.check_differences, checks.check_single_precision],
+    ids=["value", "differences", "single precision"],
+)
+def test_ops_on_compiled_kernels_keep_to_their_descriptions(spec, check):
+    @settings(few, max_examples=5)
+    @given(spec.cases)
+    def body(case) -> None:
+        check(spec, case)
+
+    if spec.differentiable or check is checks.check_value:
+        body()
+
+
+def after_training(kernels: dict) -> list[np.ndarray]:
+    """The parameters of a small network after five steps."""
+    backend = get_backend("numpy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "kernels", kernels)
+        mg.manual_seed(0)
+        net = mg.nn.Sequential(
+            mg.nn.Conv2d(1, 8, 3, padding=1), mg.nn.ReLU(), mg.nn.Conv2d(8, 1, 1)
+        )
+        optimizer = mg.optim.Adam(net.parameters(), lr=0.01)
+        x = mg.Generator(1).uniform(8, 1, 12, 12)
+        for _ in range(5):
+            optimizer.zero_grad()
+            mg.binary_cross_entropy_with_logits(net(x), x).backward()
+            optimizer.step()
+        return [p.numpy().copy() for p in net.parameters()]
+
+
+def test_training_is_the_same_with_and_without_and_repeats_bit_for_bit():
+    fast, again = after_training(dict(KERNELS)), after_training(dict(KERNELS))
+    plain = after_training({})
+    for x, y, z in zip(fast, again, plain):
+        np.testing.assert_array_equal(x, y)
+        np.testing.assert_allclose(x, z, atol=1e-5)
+
+
+# ---------------------------------------------------------------- with and without Numba
+
+
+def test_every_kernel_replaces_one_that_has_a_plain_version():
+    assert set(KERNELS) <= set(defaults)
+
+
+def test_without_numba_or_with_it_turned_off_the_plain_kernels_run(monkeypatch):
+    assert set(NumpyBackend().kernels) == set(KERNELS)
+    monkeypatch.setenv("MINIGEN_NUMBA", "0")
+    assert NumpyBackend().kernels == {}
+    monkeypatch.delenv("MINIGEN_NUMBA")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert NumpyBackend().kernels == {}
+
+
+def test_a_numba_that_cannot_be_imported_is_said_once_and_plain_kernels_run(monkeypatch):
+    def broken(name: str) -> None:
+        raise ImportError("Numba needs NumPy 2.3 or less")
+
+    x = mg.tensor(np.linspace(-1, 1, 10_000))
+    numba_kernels.loops.cache_clear()
+    monkeypatch.setattr(numba_kernels.importlib, "import_module", broken)
+    try:
+        with pytest.warns(RuntimeWarning, match="minigen runs without Numba: Numba needs NumPy"):
+            first = mg.relu(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            second = mg.relu(x)
+    finally:
+        numba_kernels.loops.cache_clear()
+    np.testing.assert_array_equal(first.numpy(), np.maximum(x.numpy(), 0))
+    np.testing.assert_array_equal(second.numpy(), first.numpy())
+
+
+def test_where_no_cache_can_be_written_loops_are_compiled_all_the_same(monkeypatch):
+    from minigen.backends import numba_loops
+
+    njit = numba.njit
+
+    def without_cache(cache: bool = False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", without_cache)
+    assert numba_loops.compiled(lambda x: x + 1)(2) == 3
+
+
+def test_importing_minigen_and_small_arrays_leave_numba_alone():
+    code = """
+import sys, minigen as mg
+mg.relu(mg.zeros(100, requires_grad=True)).sum().backward()
+assert "numba" not in sys.modules
+mg.relu(mg.zeros(10_000))
+assert "numba" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
