@@ -3,9 +3,9 @@
 Every loop is one pass over memory, in one thread. Threads were tried: after a matrix product
 the threads of BLAS stay awake for a while, waiting for the next one, and have to share the cores
 with a second pool. On two cores, between products, a gate on 1.6 million elements took 1.5 ms in
-one thread, 1.6 ms in two Python threads and 2 to 6 ms in Numba's own; whole training steps were
-no faster. When BLAS is told to let its threads sleep, the gate takes 1.0 ms and the products lose
-more than that.
+one thread, 1.6 ms in two Python threads and 2 to 6 ms in Numba's own. Where BLAS is told to let
+its threads sleep (OPENBLAS_THREAD_TIMEOUT) two threads take 1.0 ms, but whole training steps were
+no faster with two Python threads either way.
 
 Arrays are one-dimensional in memory order unless a shape is given; they do not overlap, except
 that an array may be written where it was read. Numbers come in the arrays' dtype, so that
