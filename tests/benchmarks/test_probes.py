@@ -13,8 +13,10 @@ def test_importing_minigen_imports_numpy_and_nothing_else():
 
 
 def test_importing_minigen_costs_little_beyond_numpy():
-    # The limit is 0.3 s on a quiet machine; the best of three, with room for a busy one.
-    assert min(import_seconds("minigen") for _ in range(3)) < 0.6
+    # On a quiet machine it takes less than 0.3 s. Here the machine may be busy, and then NumPy
+    # takes longer as well: the best of three against NumPy's best of three.
+    ours, numpys = (min(import_seconds(name) for _ in range(3)) for name in ("minigen", "numpy"))
+    assert ours < 0.3 + 3 * numpys
 
 
 def test_training_steps_leave_nothing_behind():
