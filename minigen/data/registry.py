@@ -11,13 +11,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from minigen.data import arrays, digits, mnist
+from minigen.data import arrays, digits, mnist, plane, tables
 from minigen.data.dataset import SPLITS, Dataset
 from minigen.errors import unknown_name
 
 REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
     "digits": digits.load,
     "mnist": mnist.load,
+    "moons": plane.load_moons,
+    "eight-gaussians": plane.load_eight_gaussians,
+    "wine": tables.load_wine,
+    "breast-cancer": tables.load_breast_cancer,
 }
 
 
