@@ -1,8 +1,9 @@
 """Baselines that need no training: the lines that a model's curve has to cross.
 
-A number in nats says little by itself.  The simplest density model there is, each pixel on its
-own, marks where learning begins: a model that stays above this line has learned nothing about how
-pixels hang together.
+A number in nats says little by itself.  The simplest density model there is marks where learning
+begins.  For binary images that is each pixel on its own: a model that stays above this line has
+learned nothing about how pixels hang together.  For rows of numbers it is one Gaussian with a full
+covariance: what is gained below that line is shape, which means and correlations cannot tell.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from minigen.data.dataset import Dataset
 from minigen.errors import UserError
 
 PixelData = Dataset | npt.NDArray[Any]
+Rows = Dataset | npt.NDArray[Any]
 
 
 def independent_pixel_nats(
@@ -54,6 +56,56 @@ def independent_pixel_nats(
         )
     mu = (count * mean + smoothing) / (count + 2 * smoothing)
     return float(-np.sum(held_out_mean * np.log(mu) + (1 - held_out_mean) * np.log1p(-mu)))
+
+
+def gaussian_nats(train: Rows, held_out: Rows) -> float:
+    """Return the mean negative log-likelihood of a full-covariance Gaussian, in nats per row.
+
+    Mean μ and covariance Σ are those of `train` (maximum likelihood, divided by N).  With
+    `held_out`'s second moment about μ, S = mean of (x − μ)(x − μ)ᵀ,
+
+        NLL = ½ [ D log 2π + log det Σ + tr(Σ⁻¹ S) ]
+
+    which on `train` itself is ½ [D log 2πe + log det Σ].
+
+    train, held_out: data sets of rows, or arrays (N, D).
+
+    Raises UserError where Σ is singular: a column that is constant or a combination of others has
+    no density, and D + 1 rows are the least that can tell.
+    """
+    rows = _rows(train)
+    others = _rows(held_out)
+    if rows.shape[1] != others.shape[1]:
+        raise UserError(f"held_out must have {rows.shape[1]} columns, as train, got {others.shape}")
+    count, columns = rows.shape
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    scale = centred.std(axis=0)
+    if (scale == 0).any():
+        raise UserError(
+            f"train must have no constant column, which has no density: column "
+            f"{int(np.argmin(scale))} is {mean[np.argmin(scale)]:g} in all {count} rows"
+        )
+    # By singular values of the scaled rows, (N, D) = U·diag(s)·Vᵀ: Σ's own condition number would
+    # be the square.  Along the columns of V the Gaussian falls apart into D independent ones.
+    _, singular, directions = np.linalg.svd(centred / scale, full_matrices=False)
+    if count <= columns or singular[-1] < 1e-6 * singular[0]:
+        raise UserError(
+            f"train must have a covariance of full rank to fit a Gaussian: {count} rows of "
+            f"{columns} columns, some a combination of the others"
+        )
+    variance = singular**2 / count  # (D,)
+    z = ((others - mean) / scale) @ directions.T  # (M, D)
+    log_det = np.log(variance).sum() + 2 * np.log(scale).sum()
+    quadratic = (z**2).mean(axis=0) @ (1 / variance)
+    return float(0.5 * (columns * np.log(2 * np.pi) + log_det + quadratic))
+
+
+def _rows(data: Rows) -> npt.NDArray[np.float64]:
+    array = np.asarray(data.data if isinstance(data, Dataset) else data, dtype=np.float64)
+    if array.ndim != 2 or len(array) == 0:
+        raise UserError(f"data must be rows of numbers, shape (N, D), got {array.shape}")
+    return array
 
 
 def _pixel_means(pixels: PixelData, binarization: str) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The independent-pixel line, against sums written out by hand."""
+"""The baselines, against sums written out by hand."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from minigen.data import Dataset, binarize, eval_batches, load
 from minigen.errors import UserError
-from minigen.metrics.baselines import independent_pixel_nats
+from minigen.metrics.baselines import gaussian_nats, independent_pixel_nats
 
 
 def test_a_small_case_equals_the_sum_worked_out_by_hand():
@@ -60,3 +60,43 @@ def test_bad_input_is_refused_in_one_line():
         independent_pixel_nats(train, train, smoothing=0)
     with pytest.raises(UserError, match="at least one sample"):
         independent_pixel_nats(train, np.zeros((0, 1, 8, 8)))
+
+
+def test_the_gaussian_on_its_own_rows_costs_half_the_logarithm_of_2_pi_e_sigma():
+    rows = np.random.default_rng(0).normal(size=(500, 3)) @ [[2, 1, 0], [0, 1, 0], [0, 0, 0.1]] + 5
+    covariance = np.cov(rows.T, bias=True)
+    expected = 0.5 * np.linalg.slogdet(2 * math.pi * math.e * covariance)[1]
+    assert gaussian_nats(rows, rows) == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_gaussian_is_fitted_on_train_and_judged_on_held_out():
+    generator = np.random.default_rng(0)
+    train, held_out = generator.normal(size=(60, 2)), generator.normal(1, 2, size=(9, 2))
+    mean, covariance = train.mean(axis=0), np.cov(train.T, bias=True)
+    total = 0.0
+    for row in held_out:
+        centred = row - mean
+        total += 0.5 * centred @ np.linalg.inv(covariance) @ centred
+        total += 0.5 * math.log(np.linalg.det(covariance)) + math.log(2 * math.pi)
+    assert gaussian_nats(train, held_out) == pytest.approx(total / 9, rel=1e-12)
+
+
+def test_a_change_of_units_shifts_the_gaussian_by_the_logarithm_of_the_scale():
+    train, val = load("breast-cancer").data, load("breast-cancer", "val").data
+    scale = np.logspace(-4, 4, 30)
+    shift = gaussian_nats(train * scale, val * scale) - gaussian_nats(train, val)
+    assert shift == pytest.approx(np.log(scale).sum(), abs=1e-6)
+
+
+def test_rows_without_a_density_are_refused_in_one_line():
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(UserError, match="no constant column, .*: column 1 is 4 in all 20 rows"):
+        gaussian_nats(rows * [1, 0, 1] + [0, 4, 0], rows)
+    with pytest.raises(UserError, match="full rank"):
+        gaussian_nats(rows @ [[1, 0, 1], [0, 1, 1], [0, 0, 0]], rows)
+    with pytest.raises(UserError, match="full rank to fit a Gaussian: 3 rows of 3 columns"):
+        gaussian_nats(rows[:3], rows)
+    with pytest.raises(UserError, match=r"held_out must have 3 columns, as train, got \(20, 2\)"):
+        gaussian_nats(rows, rows[:, :2])
+    with pytest.raises(UserError, match=r"shape \(N, D\), got \(20,\)"):
+        gaussian_nats(rows, rows[:, 0])
