@@ -1,14 +1,24 @@
-"""Pictures, as PNG files: grids of images, learning curves with their oracles, latent spaces."""
+"""Pictures, as PNG files: images, learning curves with their oracles, latent spaces, densities."""
 
 from minigen.plots.curves import save_curves, save_scatter
 from minigen.plots.images import mosaic, save_grid, save_manifold, save_pairs, save_strips
+from minigen.plots.plane import (
+    save_density,
+    save_marginals,
+    save_point_clouds,
+    save_warped_grid,
+)
 
 __all__ = [
     "mosaic",
     "save_curves",
+    "save_density",
     "save_grid",
     "save_manifold",
+    "save_marginals",
     "save_pairs",
+    "save_point_clouds",
     "save_scatter",
     "save_strips",
+    "save_warped_grid",
 ]

@@ -87,3 +87,32 @@ def test_drawing_imports_no_pyplot_and_importing_plots_no_matplotlib() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-c", code, f"{folder}/a.png"], check=True)
+
+
+def test_a_heat_map_shows_the_first_coordinate_to_the_right_and_the_second_upwards(
+    tmp_path: Path,
+) -> None:
+    density = np.zeros((4, 4))
+    density[3, 0] = 1.0  # the largest first coordinate, the smallest second
+    plots.save_density(tmp_path / "d.png", density, (0.0, 1.0, 0.0, 1.0))
+    picture = imread(tmp_path / "d.png")[..., :3].sum(axis=2)
+    axes = picture[120:560, 120:580]  # inside the frame
+    height, width = axes.shape
+    assert axes[-height // 5 :, -width // 5 :].mean() > 1.5
+    assert axes[: height // 5, : width // 5].mean() < 0.1
+
+
+def test_density_points_warped_grid_and_histograms_are_written(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(size=(50, 2))
+    extent = (-3.0, 3.0, -3.0, 3.0)
+    plots.save_density(tmp_path / "d.png", np.ones((5, 6)), extent, points, "d")
+    plots.save_point_clouds(tmp_path / "p.png", {"data": points, "samples": -points}, extent, "p")
+    net = random.normal(size=(2, 3, 4, 2))
+    plots.save_warped_grid(tmp_path / "w.png", net, {"after": 2 * net, "data": net**2}, "w")
+    plots.save_marginals(tmp_path / "m.png", np.ones((5, 1)))
+    plots.save_marginals(tmp_path / "n.png", points.reshape(5, 20), points.reshape(5, 20), "n")
+    sizes = {path.name: imread(path).shape[:2] for path in tmp_path.iterdir()}
+    assert sizes["p.png"] == (500, 940)
+    assert sizes["w.png"] == (480, 1260)
+    assert sizes["n.png"][0] > sizes["m.png"][0]
