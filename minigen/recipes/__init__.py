@@ -30,6 +30,10 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.vae:VAERecipe",
         "variational autoencoder, dense, binary images (Kingma & Welling 2014)",
     ),
+    "realnvp": Entry(
+        "minigen.recipes.realnvp:RealNVPRecipe",
+        "normalizing flow of couplings, points and tables (Dinh et al. 2017); NICE",
+    ),
 }
 
 
