@@ -29,7 +29,7 @@ from minigen import nn
 from minigen.autograd import gradients, primitive
 from minigen.autograd.primitive import registry
 from minigen.backends.numpy_backend import NumpyBackend
-from minigen.models import vae
+from minigen.models import realnvp, vae
 
 Patch = pytest.MonkeyPatch
 
@@ -393,7 +393,76 @@ VAE = [
     ),
 ]
 
-PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE]
+
+def _turned_round(original: Any, *args: Any) -> tuple[Any, Any]:
+    value, log_det = original(*args)
+    return value, -log_det
+
+
+def never_swapped(original: Any, features: int, hidden: Any, kind: str, swap: bool) -> Any:
+    return original(features, hidden, kind, False)
+
+
+REALNVP_JACOBIAN = test_of(
+    "models/test_realnvp.py",
+    "test_log_det_is_that_of_the_numeric_jacobian_in_both_directions",
+    2,
+    "affine",
+)
+REALNVP_INTEGRAL = test_of(
+    "models/test_realnvp.py", "test_the_density_of_any_weights_integrates_to_1", "affine"
+)
+
+REALNVP = [
+    Plant(
+        "the flow's log-determinant with its sign wrong in both directions, seen by the integral",
+        lambda patch: (
+            changed(realnvp.RealNVP, "forward", _turned_round)(patch),
+            changed(realnvp.RealNVP, "inverse", _turned_round)(patch),
+        )[0],
+        REALNVP_INTEGRAL,
+    ),
+    Plant(
+        "the flow's log-determinant with its sign wrong in both directions, seen by the Jacobian",
+        lambda patch: (
+            changed(realnvp.RealNVP, "forward", _turned_round)(patch),
+            changed(realnvp.RealNVP, "inverse", _turned_round)(patch),
+        )[0],
+        REALNVP_JACOBIAN,
+    ),
+    Plant(
+        "the log-determinant left out of the likelihood",
+        replace(
+            realnvp.RealNVP,
+            "log_prob",
+            lambda self, x: realnvp.standard_normal_log_density(self(x)[0]),
+        ),
+        REALNVP_INTEGRAL,
+    ),
+    Plant(
+        "ActNorm's log-determinant forgotten",
+        changed(
+            nn.ActNorm,
+            "forward",
+            lambda original, self, x: (original(self, x)[0], mg.zeros(x.shape[0], dtype=x.dtype)),
+        ),
+        REALNVP_INTEGRAL,
+    ),
+    Plant(
+        "halves that are never exchanged",
+        changed(realnvp, "_coupling", never_swapped),
+        test_of(
+            "models/test_realnvp.py", "test_every_noise_depends_on_every_coordinate", 2, "affine"
+        ),
+    ),
+    Plant(
+        "a normal density without its constant",
+        replace(realnvp, "standard_normal_log_density", lambda z: -0.5 * (z * z).sum(dim=1)),
+        REALNVP_INTEGRAL,
+    ),
+]
+
+PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE, *REALNVP]
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
