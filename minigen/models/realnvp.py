@@ -50,9 +50,10 @@ import minigen as mg
 from minigen import nn
 from minigen.autograd.tensor import Tensor
 
-__all__ = ["COUPLINGS", "DiagonalScale", "RealNVP", "standard_normal_log_density"]
+__all__ = ["ACTIVATIONS", "COUPLINGS", "DiagonalScale", "RealNVP", "standard_normal_log_density"]
 
 COUPLINGS = ("affine", "additive")
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def standard_normal_log_density(z: Tensor) -> Tensor:
@@ -90,9 +91,11 @@ class RealNVP(nn.Module):
     Args:
         features: D.
         couplings: how many coupling layers; at least 2, so that every coordinate is moved.
-        hidden: widths of the network in each coupling that computes s and t, ReLU between.
+        hidden: widths of the network in each coupling that computes s and t.
         coupling: "affine" (RealNVP) or "additive" (NICE).
         actnorm: put an ActNorm before every coupling. Its first batch in training sets it.
+        activation: between those widths. "relu" learns sharp edges sooner; "tanh" saturates, so
+            that a row far outside of the training data is not flung out of the noise.
 
     Rows go in as (N, D), float. A new model with `actnorm=False` is the identity: the last layer of
     every network starts at zero.
@@ -105,10 +108,13 @@ class RealNVP(nn.Module):
         hidden: tuple[int, ...] = (64, 64),
         coupling: str = "affine",
         actnorm: bool = True,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         if coupling not in COUPLINGS:
             raise ValueError(f"coupling must be 'affine' or 'additive', got {coupling!r}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be 'relu' or 'tanh', got {activation!r}")
         if features < 2:
             raise ValueError(f"features must be at least 2, to be cut in halves, got {features}")
         if couplings < 2:
@@ -120,7 +126,8 @@ class RealNVP(nn.Module):
         for index in range(couplings):
             if actnorm:
                 layers.append(nn.ActNorm(features))
-            layers.append(_coupling(features, hidden, coupling, swap=index % 2 == 1))
+            swap = index % 2 == 1
+            layers.append(_coupling(features, hidden, coupling, activation, swap))
         if coupling == "additive":
             layers.append(DiagonalScale(features))
         self.flow = nn.Flow(*layers)
@@ -171,7 +178,9 @@ class RealNVP(nn.Module):
         return x
 
 
-def _coupling(features: int, hidden: tuple[int, ...], kind: str, swap: bool) -> nn.FlowLayer:
+def _coupling(
+    features: int, hidden: tuple[int, ...], kind: str, activation: str, swap: bool
+) -> nn.FlowLayer:
     """A coupling and its network: a (the half that is kept) → t, and for affine also raw s."""
     one, two = features - features // 2, features // 2
     kept, moved = (two, one) if swap else (one, two)
@@ -179,7 +188,7 @@ def _coupling(features: int, hidden: tuple[int, ...], kind: str, swap: bool) -> 
     layers: list[nn.Module] = []
     before = kept
     for width in hidden:
-        layers += [nn.Linear(before, width), nn.ReLU()]
+        layers += [nn.Linear(before, width), ACTIVATIONS[activation]()]
         before = width
     last = nn.Linear(before, numbers * moved)
     with mg.no_grad():  # at the start t = s = 0: the coupling is the identity

@@ -214,6 +214,7 @@ def test_samples_repeat_with_their_seed_and_gather_when_it_is_cold():
         ({"hidden": ()}, "hidden must be at least 1 everywhere"),
         ({"hidden": (4, 0)}, "hidden must be at least 1 everywhere"),
         ({"coupling": "linear"}, "coupling must be 'affine' or 'additive', got 'linear'"),
+        ({"activation": "gelu"}, "activation must be 'relu' or 'tanh', got 'gelu'"),
     ],
 )
 def test_bad_sizes_and_kinds_are_refused(options, message):

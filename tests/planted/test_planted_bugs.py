@@ -399,8 +399,8 @@ def _turned_round(original: Any, *args: Any) -> tuple[Any, Any]:
     return value, -log_det
 
 
-def never_swapped(original: Any, features: int, hidden: Any, kind: str, swap: bool) -> Any:
-    return original(features, hidden, kind, False)
+def never_swapped(original: Any, *args: Any) -> Any:
+    return original(*args[:-1], False)
 
 
 REALNVP_JACOBIAN = test_of(
