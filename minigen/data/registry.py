@@ -11,13 +11,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from minigen.data import arrays, digits, mnist
+from minigen.data import arrays, digits, mnist, text
 from minigen.data.dataset import SPLITS, Dataset
 from minigen.errors import unknown_name
 
 REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
     "digits": digits.load,
     "mnist": mnist.load,
+    "shakespeare": text.load,
 }
 
 
@@ -34,7 +35,7 @@ def load(
     """Load one split of a data set.
 
     name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
-                  (`minigen.data.arrays` tells what it may hold).
+                  (`minigen.data.arrays` tells what it may hold) or .txt file.
     split:        ``"train"``, ``"val"`` or ``"test"``.
     data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
 
@@ -46,6 +47,8 @@ def load(
     if name in REGISTRY:
         return REGISTRY[name](split, None if data_dir is None else Path(data_dir))
     path = Path(name).expanduser()
+    if path.suffix == ".txt":
+        return text.load_text(path, split)
     if path.suffix in arrays.SUFFIXES or len(path.parts) > 1 or path.exists():
         return arrays.load_arrays(path, split)
-    raise unknown_name("data", name, REGISTRY, also="the path of a .npy or .npz file")
+    raise unknown_name("data", name, REGISTRY, also="the path of a .npy, .npz or .txt file")
