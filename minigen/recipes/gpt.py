@@ -12,9 +12,9 @@ token, which nothing precedes, costs log V.
 
 **What to expect on tiny Shakespeare**, first 90 % to train, last 10 % to measure. Counting gives a
 ladder, computed on the same split and drawn into the curve: smoothed n-grams of order 3, 4, 5 reach
-2.05, 1.77, 1.67. A transformer of 0.8 million parameters ends under the last rung in a quarter of
-an hour on two cores. Large, regularised ones reach 1.47 or so; under 1.40 something has leaked, and
-the run says so.
+2.05, 1.77, 1.67. A run of 900 steps (seed 0; 0.8 million parameters, 0.9 million characters read)
+stands at 2.12; the short budget reads 6 million. Large, regularised transformers reach 1.47 or so;
+under 1.40 something has leaked, and the run says so.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ BETWEEN_SAMPLES = "\n" + "-" * 72 + "\n"
 class GPTConfig(Config):
     """The hyper-parameters of the GPT."""
 
-    steps: int = option(7000, "training steps", minimum=1)
+    steps: int = option(6000, "training steps", minimum=1)
     batch_size: int = option(8, "windows of text per step", minimum=1)
-    evaluate_every: int = option(1400, "steps between measurements on the val split", minimum=1)
+    evaluate_every: int = option(1500, "steps between measurements on the val split", minimum=1)
     tokens: str = option("characters", "what the text is cut into", choices=TOKENS)
     context: int = option(128, "the longest window it looks at, in tokens", minimum=2)
     layers: int = option(4, "blocks", minimum=1)
@@ -77,7 +77,7 @@ class GPTRecipe(Recipe):
     saved = ("model", "optimizer", "schedule")
     samples_file = "samples.txt"
     budgets: ClassVar[Budgets] = {
-        "short": {"steps": 7000},
+        "short": {"steps": 6000},
         "long": {"steps": 20_000, "dropout": 0.1, "batch_size": 32},
     }
 
@@ -215,7 +215,7 @@ class GPTRecipe(Recipe):
         with_train = [_train_per_character(record, self.config.tokens) for record in records]
         plots.save_curves(folder / "loss.png", with_train, [self.headline], where)
         self.write_samples(folder / "samples.txt", 5, 0)
-        ids = self._ids(data)[: min(40, self.config.context)]
+        ids = self._ids(data)[: min(32, self.config.context)]
         self.model.eval()
         with mg.no_grad():
             maps = [one.numpy()[0] for one in self.model.attention_maps(mg.tensor(ids[None]))]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import Dataset, load
 from minigen.errors import UserError
@@ -197,6 +198,19 @@ def test_pictures_short_texts_and_strange_characters_are_refused_in_one_line(
     assert not (tmp_path / "short").exists()
     with pytest.raises(UserError, match="must be an existing text file, got none"):
         make(tmp_path / "none.md", tmp_path / "run")
+
+
+def test_the_strict_backend_trains_writes_and_brings_nothing_to_the_host_in_a_step(
+    finished: Path, text: Path, tmp_path: Path
+) -> None:
+    with mg.use("strict"):
+        run = make(text, tmp_path / "run", steps=2)
+        batches = run.recipe.batches(run.data("train"))
+        with count_transfers() as count:
+            run.recipe.step(next(batches))
+        assert count.total == 0, count
+        there = Run.open(finished).generate("the ", max_tokens=30, seed=3)
+    assert there == Run.open(finished).generate("the ", max_tokens=30, seed=3)
 
 
 def test_models_without_text_say_so(tmp_path: Path) -> None:
