@@ -1,4 +1,6 @@
-"""The command line: `minigen train | eval | sample | list`. Thin: it parses, calls, prints.
+"""The command line: `minigen train | eval | sample | generate | list`.
+
+Thin: it parses, calls, prints.
 
 Exit status: 0 when it worked; 2 for anything the user can put right, told in one line on stderr;
 130 after Ctrl-C. Results go to stdout, everything said on the way to stderr, so that
@@ -11,13 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from minigen.cli import evaluate, listing, sample, train
+from minigen.cli import evaluate, generate, listing, sample, train
 from minigen.cli.parser import Command, build_parser
 from minigen.errors import UserError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (train, evaluate, sample, listing)
+COMMANDS: tuple[Command, ...] = (train, evaluate, sample, generate, listing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

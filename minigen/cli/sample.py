@@ -11,14 +11,17 @@ NAME = "sample"
 SUMMARY = "draw new samples from a trained model into a file"
 EXAMPLES = """\
   minigen sample runs/vae --n 64 --out samples.png    a grid of images
-  minigen sample runs/vae --n 1000 --out samples.npy  the array (n, C, H, W)"""
+  minigen sample runs/vae --n 1000 --out samples.npy  the array (n, C, H, W)
+  minigen sample runs/gpt --n 3 --out samples.txt     texts"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("folder", metavar="RUN", help="a run's folder")
     parser.add_argument("--n", type=whole_number(1), default=64, metavar="N", help="default: 64")
-    parser.add_argument("--out", default="samples.png", metavar="FILE", help="default: samples.png")
+    parser.add_argument(
+        "--out", metavar="FILE", help="default: samples.png, or what suits the model"
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="default: 0")
     add_common(parser)
 
@@ -28,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from minigen.recipes.run import Run
 
     choose_backend(arguments.backend)
-    Run.open(arguments.folder).write_samples(arguments.out, arguments.n, arguments.seed)
-    print(arguments.out)
+    current = Run.open(arguments.folder)
+    out = arguments.out or current.recipe.samples_file
+    current.write_samples(out, arguments.n, arguments.seed)
+    print(out)
     return 0

@@ -3,7 +3,8 @@
     digits = load("digits", "train")                    # a Dataset
     for x, labels in Batches(digits, 128, seed=0, binarization="dynamic"): ...
 
-`dataset` says what a data set is, `registry` which there are (`digits`, `mnist`, your own arrays),
+`dataset` says what a data set is, `registry` which there are (`digits`, `mnist`,
+`shakespeare`, your own arrays and texts), `text` and `tokenizer` how a text becomes numbers,
 `binarize` how grey pixels become binary ones, `batches` how training and evaluation walk through
 them.  Nothing here uses the engine, and no random number comes from a hidden global state.
 """

@@ -26,7 +26,8 @@ class Dataset:
     split:       ``"train"``, ``"val"`` or ``"test"``.
     data:        (N, *sample_shape), N ≥ 1.  Images are (N, C, H, W).
     labels:      (N,) int64, or None where there are none.
-    kind:        what a sample is: ``"image"``, or ``"rows"`` of numbers without spatial order.
+    kind:        what a sample is: ``"image"``, or ``"rows"`` of numbers without spatial order; a
+                 ``"text"`` has its characters as samples, code points uint32 in their order.
     value_range: (low, high), the values between which samples lie by definition (not the extremes
                  that happen to occur): batches map them to [0, 1].  None where there is no such
                  range; batches then hold the numbers as they are.

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from minigen.data import arrays, digits, mnist, plane, tables
+from minigen.data import arrays, digits, mnist, plane, tables, text
 from minigen.data.dataset import SPLITS, Dataset
 from minigen.errors import unknown_name
 
@@ -22,6 +22,7 @@ REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
     "eight-gaussians": plane.load_eight_gaussians,
     "wine": tables.load_wine,
     "breast-cancer": tables.load_breast_cancer,
+    "shakespeare": text.load,
 }
 
 
@@ -38,7 +39,7 @@ def load(
     """Load one split of a data set.
 
     name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
-                  (`minigen.data.arrays` tells what it may hold).
+                  (`minigen.data.arrays` tells what it may hold) or .txt file.
     split:        ``"train"``, ``"val"`` or ``"test"``.
     data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
 
@@ -50,6 +51,8 @@ def load(
     if name in REGISTRY:
         return REGISTRY[name](split, None if data_dir is None else Path(data_dir))
     path = Path(name).expanduser()
+    if path.suffix == ".txt":
+        return text.load_text(path, split)
     if path.suffix in arrays.SUFFIXES or len(path.parts) > 1 or path.exists():
         return arrays.load_arrays(path, split)
-    raise unknown_name("data", name, REGISTRY, also="the path of a .npy or .npz file")
+    raise unknown_name("data", name, REGISTRY, also="the path of a .npy, .npz or .txt file")

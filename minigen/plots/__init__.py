@@ -1,5 +1,6 @@
-"""Pictures, as PNG files: images, learning curves with their oracles, latent spaces, densities."""
+"""Pictures, as PNG files: images, curves with oracles, latent spaces, densities, attention."""
 
+from minigen.plots.attention import save_attention
 from minigen.plots.curves import save_curves, save_scatter
 from minigen.plots.images import mosaic, save_grid, save_manifold, save_pairs, save_strips
 from minigen.plots.plane import (
@@ -11,6 +12,7 @@ from minigen.plots.plane import (
 
 __all__ = [
     "mosaic",
+    "save_attention",
     "save_curves",
     "save_density",
     "save_grid",

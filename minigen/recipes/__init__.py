@@ -26,6 +26,10 @@ class Entry:
 
 
 RECIPES: dict[str, Entry] = {
+    "gpt": Entry(
+        "minigen.recipes.gpt:GPTRecipe",
+        "causal transformer for text, characters or bytes (Radford et al. 2018)",
+    ),
     "vae": Entry(
         "minigen.recipes.vae:VAERecipe",
         "variational autoencoder, dense, binary images (Kingma & Welling 2014)",

@@ -87,6 +87,7 @@ class Recipe(ABC):
     Config: ClassVar[type[Config]] = Config
     default_data: ClassVar[str] = "digits"
     saved: ClassVar[tuple[str, ...]] = ()
+    samples_file: ClassVar[str] = "samples.png"  # where `minigen sample` writes, unless told
     budgets: ClassVar[Budgets] = {"short": {}, "long": {}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
 
@@ -188,6 +189,14 @@ class Recipe(ABC):
             UserError: for a model that cannot make things up on its own: it leaves this as it is.
         """
         raise UserError(f"{self.name} cannot be sampled")
+
+    def generate(self, prompt: str, **options: Any) -> str | list[str]:
+        """What follows `prompt`, for a model of text; see `minigen.models.generation`.
+
+        Raises:
+            UserError: for a model that makes no text: it leaves this as it is.
+        """
+        raise UserError(f"{self.name} makes no text")
 
     def write_samples(self, path: Path, n: int, seed: int) -> None:
         """Draw `n` samples and write them where `path` says; its ending says how.

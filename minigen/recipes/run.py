@@ -259,6 +259,12 @@ class Run:
         """`n` new samples from the model as it is in memory, on the host."""
         return self.recipe.sample(_at_least_one(n), seed)
 
+    def generate(self, prompt: str, **options: Any) -> str | list[str]:
+        """What follows `prompt`, from a model of text; the options are those of
+        `minigen.models.generation.generate`: `max_tokens`, `n`, `stop`, `temperature`, …
+        """
+        return self.recipe.generate(prompt, **options)
+
     def write_samples(self, path: str | os.PathLike[str], n: int, seed: int = 0) -> None:
         """Draw `n` samples into a file; its ending says how (`Recipe.write_samples`)."""
         self.recipe.write_samples(Path(path), _at_least_one(n), seed)

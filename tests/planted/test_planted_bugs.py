@@ -6,7 +6,9 @@ A check counts only if it passes on minigen as it is and fails on minigen with t
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +31,8 @@ from minigen import nn
 from minigen.autograd import gradients, primitive
 from minigen.autograd.primitive import registry
 from minigen.backends.numpy_backend import NumpyBackend
-from minigen.models import realnvp, vae
+from minigen.models import gpt, realnvp, vae
+from minigen.recipes import gpt as gpt_recipe
 
 Patch = pytest.MonkeyPatch
 
@@ -462,7 +465,88 @@ REALNVP = [
     ),
 ]
 
-PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE, *REALNVP]
+_CACHE = "test_cached_logits_equal_the_naive_ones_at_every_step_and_past_the_window"
+_window_nats = gpt_recipe._window_nats
+
+
+def _one_early(cache: gpt.KeyValueCache, block: int, v: mg.Tensor) -> mg.Tensor:
+    end = cache.seen - cache.start
+    first = max(end - v.shape[2] - 1, 0)
+    cache.values[block][:, :, first : first + v.shape[2]] = v.data
+    return mg.Tensor(cache.values[block][:, :, :end])
+
+
+GPT = [
+    Plant(
+        "a transformer that sees the token it has to predict",
+        replace(
+            minigen.ops.attention,
+            "_causal_mask",
+            lambda xp, t, s: xp.arange(s)[None, :] <= xp.arange(t)[:, None] + 1,
+        ),
+        test_of(
+            "models/test_gpt.py", "test_no_position_sees_a_later_one_and_each_sees_all_earlier_ones"
+        ),
+    ),
+    Plant(
+        "a mask over cached keys one step too generous",
+        replace(
+            gpt,
+            "visible",
+            lambda t, s: mg.tensor(np.arange(s)[None, :] <= np.arange(s - t, s)[:, None] + 1),
+        ),
+        test_of(
+            "models/test_gpt.py",
+            "test_portions_of_any_length_give_what_single_tokens_give",
+            [3, 2, 1, 4, 1, 9, 1],
+        ),
+    ),
+    Plant(
+        "a cached token at the position before its own",
+        changed(
+            gpt.GPT,
+            "embed",
+            lambda original, self, tokens, first=0: original(self, tokens, max(first - 1, 0)),
+        ),
+        test_of("models/test_gpt.py", _CACHE, 8, 3),
+    ),
+    Plant(
+        "the newest values written over the ones before",
+        changed(
+            gpt.KeyValueCache,
+            "extend",
+            lambda original, self, block, k, v: (
+                original(self, block, k, v)[0],
+                _one_early(self, block, v),
+            ),
+        ),
+        test_of("models/test_gpt.py", _CACHE, 8, 1),
+    ),
+    Plant(
+        "logits from a copy of the table",
+        replace(gpt.GPT, "logits", lambda self, x: mg.linear(x, self.token.weight.detach())),
+        test_of(
+            "models/test_gpt.py", "test_the_tied_table_is_one_buffer_with_the_sum_of_both_gradients"
+        ),
+    ),
+    Plant(
+        "windows of the evaluation that count one prediction twice",
+        replace(
+            gpt_recipe,
+            "_window_nats",
+            lambda model, windows, starts, keep: _window_nats(model, windows, starts, keep - 1),
+        ),
+        test_of(
+            "recipes/test_gpt_recipe.py",
+            "test_the_headline_is_the_probability_with_which_generation_would_draw_the_text",
+            lambda: Path(tempfile.mkdtemp()),
+            "characters",
+            8,
+        ),
+    ),
+]
+
+PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE, *REALNVP, *GPT]
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
