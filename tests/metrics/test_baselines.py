@@ -90,7 +90,7 @@ def test_a_change_of_units_shifts_the_gaussian_by_the_logarithm_of_the_scale():
 
 def test_rows_without_a_density_are_refused_in_one_line():
     rows = np.random.default_rng(0).normal(size=(20, 3))
-    with pytest.raises(UserError, match="no constant column, .*: column 1 is 4 in all 20 rows"):
+    with pytest.raises(UserError, match=r"no constant column, .*: column 1 is 4 in all 20 rows"):
         gaussian_nats(rows * [1, 0, 1] + [0, 4, 0], rows)
     with pytest.raises(UserError, match="full rank"):
         gaussian_nats(rows @ [[1, 0, 1], [0, 1, 1], [0, 0, 0]], rows)
