@@ -8,10 +8,15 @@
 
 **What to expect.** The headline is `nll_nats`, the mean of −log p(x) over held-out rows, exact, in
 nats. For the plane the floor is known, the entropy of the density that the points come from: 1.131
-for the moons, 1.698 for the eight Gaussians. A flow ends a few hundredths above it (its bijection
-must leave thin bridges between what is separate); more than 0.03 below is a leak or a wrong
-log-determinant, and the run says so. NICE stays higher: it stretches everywhere alike. For a table
-the line to pass is a Gaussian with the full covariance of the training rows.
+for the moons, 1.698 for the eight Gaussians. With seed 0 the moons end at 1.13 after 4,000 steps,
+the eight Gaussians at 1.78 after 10,000: a bijection must leave a thread between what is separate,
+and eight islands need seven. More than 0.03 below the floor is a leak or a wrong log-determinant,
+and the run says so.
+
+For a table the line to pass is a Gaussian with the full covariance of the training rows. On
+`breast-cancer` it is at 18.1 on val and 8.3 on test (a few rows are far out), the flow at 3.0 and
+1.1. On `wine`, with 118 training rows, the flow gains 1.5 nats on val (13.35 against 14.89) and 0.8
+on test (19.37 against 20.19), no more.
 """
 
 from __future__ import annotations
