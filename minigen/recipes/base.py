@@ -15,6 +15,7 @@ class with the methods below and nothing hidden: the loop calls `step`, the run 
         def evaluate(self, data, thorough): ...               named metrics, units in the names
         def oracles(self, data, train): ...                   known numbers beside the metrics
         def sample(self, n, seed): ...                        new things
+        def score(self, data): ...                            how likely each sample is
         def figures(self, folder, data, records): ...         pictures
 
 and one line in `recipes/__init__.py`. Two networks that play against each other, a moving average
@@ -88,6 +89,7 @@ class Recipe(ABC):
     default_data: ClassVar[str] = "digits"
     saved: ClassVar[tuple[str, ...]] = ()
     samples_file: ClassVar[str] = "samples.png"  # where `minigen sample` writes, unless told
+    score_name: ClassVar[str] = "log_likelihood_nats"  # what `score` returns, with its unit
     budgets: ClassVar[Budgets] = {"short": {}, "long": {}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
 
@@ -189,6 +191,26 @@ class Recipe(ABC):
             UserError: for a model that cannot make things up on its own: it leaves this as it is.
         """
         raise UserError(f"{self.name} cannot be sampled")
+
+    def score(self, data: Any) -> np.ndarray:
+        """How likely the model holds each sample of `data` to be: (N,) float64, in nats.
+
+        Higher is likelier. Sample by sample in the order of `data`, in evaluation mode, under
+        `mg.no_grad()`, and nothing in it is left to chance: what must be drawn (dynamic
+        binarization, dequantization noise) comes from a seed that is fixed, so that two calls agree.
+        The mean of the scores is minus the headline's nats where the headline is a likelihood.
+
+        A recipe that overrides this says in the docstring's first line what the number is, and in
+        `score_name` too when it is not log p(x) itself:
+
+        * "log_likelihood_nats": log p(x), exact (autoregressive models, flows); for continuous data
+          the logarithm of a density, so that its zero depends on the unit of the data;
+        * a bound's own name for a bound ("iw_bound_nats").
+
+        Raises:
+            UserError: for a model without a likelihood: it leaves this as it is.
+        """
+        raise UserError(f"{self.name} gives no likelihoods: it cannot score")
 
     def generate(self, prompt: str, **options: Any) -> str | list[str]:
         """What follows `prompt`, for a model of text; see `minigen.models.generation`.
