@@ -197,7 +197,7 @@ class Recipe(ABC):
 
         Higher is likelier. Sample by sample in the order of `data`, in evaluation mode, under
         `mg.no_grad()`, and nothing in it is left to chance: what must be drawn (dynamic
-        binarization, dequantization noise) comes from a seed that is fixed, so that two calls agree.
+        binarization, dequantization noise) comes from a fixed seed, so that two calls agree.
         The mean of the scores is minus the headline's nats where the headline is a likelihood.
 
         A recipe that overrides this says in the docstring's first line what the number is, and in
