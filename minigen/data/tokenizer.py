@@ -3,9 +3,10 @@
 A model of text sees numbers 0 … V − 1. What a number stands for is the tokenizer's business:
 
 * `CharacterTokenizer`: one number for each character that the training text has;
-* `ByteTokenizer`: the 256 bytes of UTF-8, for any text whatever.
+* `ByteTokenizer`: the 256 bytes of UTF-8, for any text whatever;
+* `BytePairTokenizer` (`minigen/data/bpe.py`): the bytes, and pieces of text that occur often.
 
-Both describe themselves as JSON (`describe`, `tokenizer_from`), so that a run knows its own
+All describe themselves as JSON (`describe`, `tokenizer_from`), so that a run knows its own
 alphabet without its data. `token_bytes` gives the UTF-8 bytes of one token: texts are put
 together from bytes, because a token need not be a whole character, and a word to stop at
 need not begin or end where a token does.
@@ -21,9 +22,16 @@ import numpy.typing as npt
 
 from minigen.errors import UserError, unknown_name
 
-__all__ = ["TOKENS", "ByteTokenizer", "CharacterTokenizer", "Tokenizer", "tokenizer_from"]
+__all__ = [
+    "TOKENS",
+    "ByteTokenizer",
+    "CharacterTokenizer",
+    "Tokenizer",
+    "tokenizer_for",
+    "tokenizer_from",
+]
 
-TOKENS = ("characters", "bytes")
+TOKENS = ("characters", "bytes", "bpe")
 """The kinds there are."""
 
 Ids = npt.NDArray[np.int64]
@@ -102,6 +110,19 @@ class ByteTokenizer:
         return {"kind": "bytes"}
 
 
+def tokenizer_for(kind: str, text: str, vocabulary: int = 512) -> Tokenizer:
+    """A new tokenizer for a training text; `vocabulary` is the size of "bpe" alone."""
+    if kind == "characters":
+        return CharacterTokenizer(text)
+    if kind == "bytes":
+        return ByteTokenizer()
+    if kind == "bpe":
+        from minigen.data.bpe import BytePairTokenizer
+
+        return BytePairTokenizer.train(text, vocabulary)
+    raise unknown_name("tokens", kind, TOKENS)
+
+
 def tokenizer_from(description: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that described itself so."""
     kind = description.get("kind")
@@ -109,6 +130,10 @@ def tokenizer_from(description: Mapping[str, Any]) -> Tokenizer:
         return CharacterTokenizer(description["alphabet"])
     if kind == "bytes":
         return ByteTokenizer()
+    if kind == "bpe":
+        from minigen.data.bpe import BytePairTokenizer
+
+        return BytePairTokenizer(description["merges"])
     raise unknown_name("tokens", kind, TOKENS)
 
 

@@ -2,13 +2,15 @@
 
     minigen train gpt                                             characters of Shakespeare
     minigen train gpt --data my.txt --set tokens=bytes            any text
+    minigen train gpt --set tokens=bpe vocabulary=1024            pieces of words
     minigen generate runs/gpt --prompt "ROMEO:" --max-tokens 300
 
 **What is measured.** `nll_nats_per_char` is the whole held-out text's negative log-likelihood
 divided by its characters, whatever the tokens are: a byte or a longer piece is no unit to compare.
 Every token is predicted once, from the window that `window_start` gives it (half to all of the
 context): exactly the probability that `generate` would draw it with, at temperature 1. The first
-token, which nothing precedes, costs log V.
+token, which nothing precedes, costs log V. With `tokens=bpe` it is the probability of the text cut
+in the tokenizer's one way; the other ways in which the same text could be drawn are not counted.
 
 **What to expect on tiny Shakespeare**, first 90 % to train, last 10 % to measure. Counting gives a
 ladder, computed on the same split and drawn into the curve: smoothed n-grams of order 3, 4, 5 reach
@@ -32,7 +34,7 @@ from minigen import plots
 from minigen.data import Dataset
 from minigen.data.registry import REGISTRY
 from minigen.data.text import TextBatches, load_text, text_of
-from minigen.data.tokenizer import TOKENS, ByteTokenizer, CharacterTokenizer, tokenizer_from
+from minigen.data.tokenizer import TOKENS, tokenizer_for, tokenizer_from
 from minigen.errors import UserError
 from minigen.files import write_bytes
 from minigen.metrics.ngrams import ngram_ladder
@@ -55,6 +57,7 @@ class GPTConfig(Config):
     batch_size: int = option(8, "windows of text per step", minimum=1)
     evaluate_every: int = option(1500, "steps between measurements on the val split", minimum=1)
     tokens: str = option("characters", "what the text is cut into", choices=TOKENS)
+    vocabulary: int = option(512, "how many tokens, for tokens=bpe alone", minimum=257)
     context: int = option(128, "the longest window it looks at, in tokens", minimum=2)
     layers: int = option(4, "blocks", minimum=1)
     heads: int = option(4, "heads of attention; must divide width", minimum=1)
@@ -91,10 +94,10 @@ class GPTRecipe(Recipe):
 
     @classmethod
     def describe(cls, config: GPTConfig, train: Dataset) -> dict[str, Any]:
-        """The alphabet, and a text that a sample begins after."""
+        """The alphabet, for bpe the merges that `train` taught, and what a sample begins after."""
         _must_be_text(train)
         text = text_of(train)
-        tokenizer = ByteTokenizer() if config.tokens == "bytes" else CharacterTokenizer(text)
+        tokenizer = tokenizer_for(config.tokens, text, config.vocabulary)
         length = len(tokenizer.encode(text))
         if length <= config.context:
             raise UserError(

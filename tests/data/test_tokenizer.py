@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from minigen.data.tokenizer import ByteTokenizer, CharacterTokenizer, tokenizer_from
+from minigen.data.tokenizer import (
+    TOKENS,
+    ByteTokenizer,
+    CharacterTokenizer,
+    tokenizer_for,
+    tokenizer_from,
+)
 from minigen.errors import UserError
 
 TEXT = "naïve – 𝄞\n"
@@ -42,5 +48,14 @@ def test_half_a_surrogate_pair_is_no_text():
 def test_no_alphabet_and_no_known_kind_are_refused():
     with pytest.raises(UserError, match="at least one character"):
         CharacterTokenizer("")
-    with pytest.raises(UserError, match="tokens must be one of characters, bytes"):
+    with pytest.raises(UserError, match="tokens must be one of characters, bytes, bpe"):
         tokenizer_from({"kind": "letters"})
+    with pytest.raises(UserError, match="tokens must be one of characters, bytes, bpe"):
+        tokenizer_for("letters", TEXT)
+
+
+def test_a_kind_by_name_is_made_for_a_training_text():
+    for kind in TOKENS:
+        tokenizer = tokenizer_for(kind, TEXT, 257)
+        assert tokenizer.describe()["kind"] == kind
+        assert back(tokenizer, tokenizer.encode(TEXT)) == TEXT

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.data.bpe import BytePairTokenizer
 from minigen.data.tokenizer import ByteTokenizer, CharacterTokenizer
 from minigen.errors import UserError
 from minigen.models.generation import choose, distribution, generate
@@ -145,6 +146,19 @@ def test_a_stop_inside_a_longer_token_ends_the_text_there():
     assert generate(script, words, "x", stop="e, o", **options) == ["to b"]
     assert generate(script, words, "x", stop=["not t", "r"], **options) == ["to be, o"]
     assert generate(script, words, "x", **options) == ["to be, or not to be"]
+
+
+def test_a_stop_that_straddles_byte_pairs_ends_the_text_before_it():
+    pairs = BytePairTokenizer.train("to be, or not to be: that is the question. " * 9, 300)
+    said = "to be, or not to be: naïve"
+    pieces = [pairs.token_bytes(int(token)) for token in pairs.encode(said)]
+    assert b" be" in pieces  # so that these stops begin and end inside tokens
+    assert say(pairs, said, stop="e, o") == ["to b"]
+    assert say(pairs, said, stop=["be:", "r n"]) == ["to be, o"]
+    assert say(pairs, said, stop="ve") == ["to be, or not to be: naï"]
+    assert say(pairs, said) == [said]
+    cut = next(place for place, piece in enumerate(pieces) if piece == "ï".encode()[:1])
+    assert say(pairs, said, max_tokens=cut + 1) == ["to be, or not to be: na"]
 
 
 def test_rows_end_on_their_own():

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,14 @@ def test_training_learns_a_rhyme_below_the_unigram(text: Path, tmp_path: Path) -
 # ---------------------------------------------------------------- the number
 
 
-@pytest.mark.parametrize("tokens", ["characters", "bytes"])
+@pytest.mark.parametrize("tokens", ["characters", "bytes", "bpe"])
 @pytest.mark.parametrize("context", [8, 7, 2, 100])
 def test_the_headline_is_the_probability_with_which_generation_would_draw_the_text(
     tmp_path: Path, tokens: str, context: int
 ) -> None:
     (tmp_path / "own.txt").write_text("naïve words – sung by naïve birds; " * 12)
-    run = make(tmp_path / "own.txt", tmp_path / "run", steps=1, tokens=tokens, context=context)
+    options = {"tokens": tokens, "context": context, "vocabulary": 270}
+    run = make(tmp_path / "own.txt", tmp_path / "run", steps=1, **options)
     recipe = run.recipe
     recipe.model.to_dtype("float64")
     val = load(tmp_path / "own.txt", "val")
@@ -178,6 +180,36 @@ def test_what_cannot_be_generated_is_one_line_and_status_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_byte_pairs_are_learned_from_train_alone_and_kept_in_the_runs_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.txt").write_text("some words to learn from, and " * 30 + "zyzyzyzyzy" * 10)
+    folder = tmp_path / "run"
+    run = make(tmp_path / "own.txt", folder, steps=2, tokens="bpe", vocabulary=270)
+    run.train()
+    facts = json.loads((folder / "config.json").read_text())["facts"]["tokenizer"]
+    assert facts["kind"] == "bpe"
+    assert len(facts["merges"]) == 14
+    assert "z y" not in facts["merges"]  # frequent, but in val
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.txt").unlink()  # a text is written without the data
+    written = Run.open(folder).generate("Ünknown 𝄞", max_tokens=12, seed=1)
+    assert isinstance(written, str)
+
+
+def test_without_the_tokenizers_library_training_is_one_line_and_leaves_nothing(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    out = tmp_path / "run"
+    command = ["train", "gpt", "--data", str(text), "--out", str(out), "--set", "tokens=bpe"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "pip install minigen[bpe]" in error
+    assert error.count("\n") == 1
+    assert not out.exists()
 
 
 # ---------------------------------------------------------------- data that do not fit
