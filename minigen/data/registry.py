@@ -11,15 +11,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from minigen.data import arrays, digits, mnist, plane, tables, text
+from minigen.data import arrays, digits, folder, mnist, plane, stacked, tables, text
 from minigen.data.dataset import SPLITS, Dataset
 from minigen.errors import unknown_name
 
 REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
     "digits": digits.load,
     "mnist": mnist.load,
+    "stacked-mnist": stacked.load,
     "moons": plane.load_moons,
     "eight-gaussians": plane.load_eight_gaussians,
+    "ring": plane.load_ring,
+    "grid": plane.load_grid,
     "wine": tables.load_wine,
     "breast-cancer": tables.load_breast_cancer,
     "shakespeare": text.load,
@@ -39,7 +42,8 @@ def load(
     """Load one split of a data set.
 
     name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
-                  (`minigen.data.arrays` tells what it may hold) or .txt file.
+                  (`minigen.data.arrays` tells what it may hold) or .txt file, or of a folder
+                  of images (`minigen.data.folder`).
     split:        ``"train"``, ``"val"`` or ``"test"``.
     data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
 
@@ -53,6 +57,13 @@ def load(
     path = Path(name).expanduser()
     if path.suffix == ".txt":
         return text.load_text(path, split)
+    if path.is_dir():
+        return folder.load_folder(path, split)
     if path.suffix in arrays.SUFFIXES or len(path.parts) > 1 or path.exists():
         return arrays.load_arrays(path, split)
-    raise unknown_name("data", name, REGISTRY, also="the path of a .npy, .npz or .txt file")
+    raise unknown_name(
+        "data",
+        name,
+        REGISTRY,
+        also="the path of a .npy, .npz or .txt file or of a folder of images",
+    )

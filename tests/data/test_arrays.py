@@ -182,7 +182,7 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path):
 
 def test_a_missing_file_a_folder_and_another_suffix_are_refused(tmp_path):
     assert "must be an existing" in refusal(tmp_path / "none.npz")
-    assert "got a folder" in refusal(tmp_path)
+    assert "must hold images" in refusal(tmp_path)  # a folder is taken for one of images
     (tmp_path / "data.csv").write_text("1,2\n")
     assert "got suffix '.csv'" in refusal(tmp_path / "data.csv")
 

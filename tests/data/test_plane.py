@@ -6,7 +6,7 @@ import pytest
 from minigen.data import SPLITS, load, plane
 
 
-@pytest.mark.parametrize("name", ["moons", "eight-gaussians"])
+@pytest.mark.parametrize("name", ["moons", "eight-gaussians", "ring", "grid"])
 def test_the_splits_are_drawn_apart_and_always_alike(name):
     parts = [load(name, split) for split in SPLITS]
     assert [len(part) for part in parts] == [50_000, 10_000, 10_000]
@@ -46,3 +46,23 @@ def test_the_eight_gaussians_lie_where_they_should_with_the_deviation_that_they_
         np.testing.assert_allclose(points.mean(axis=0), centre, atol=0.015)
         np.testing.assert_allclose(points.std(axis=0), 0.2, atol=0.01)
         assert len(points) / len(data) == pytest.approx(1 / 8, abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "deviation"), [("ring", 0.02), ("grid", 0.05)])
+def test_every_mode_is_as_likely_as_wide_and_where_it_should_be(name, deviation):
+    data = load(name)
+    centres, sigma = plane.MIXTURES[name]
+    assert sigma == deviation
+    assert data.labels is not None
+    for label, centre in enumerate(centres):
+        points = data.data[data.labels == label]
+        np.testing.assert_allclose(points.mean(axis=0), centre, atol=4 * sigma / 40)
+        np.testing.assert_allclose(points.std(axis=0), sigma, rtol=0.1)
+        assert len(points) / len(data) == pytest.approx(1 / len(centres), rel=0.1)
+
+
+def test_the_grid_is_five_by_five_and_the_ring_a_circle_of_eight():
+    grid, ring = plane.MIXTURES["grid"].centres, plane.MIXTURES["ring"].centres
+    assert {tuple(c) for c in grid} == {(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)}
+    np.testing.assert_allclose(np.hypot(*ring.T), 2)
+    assert len(ring) == 8
