@@ -34,6 +34,10 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.vae:VAERecipe",
         "variational autoencoder, dense, binary images (Kingma & Welling 2014)",
     ),
+    "lenet": Entry(
+        "minigen.recipes.lenet:LeNetRecipe",
+        "classifier of small images, whose features judge samples (LeCun et al. 1998)",
+    ),
     "realnvp": Entry(
         "minigen.recipes.realnvp:RealNVPRecipe",
         "normalizing flow of couplings, points and tables (Dinh et al. 2017); NICE",
