@@ -37,7 +37,7 @@ NOT_LEARNED = "most frequent class"
 class LeNetConfig(Config):
     """The hyper-parameters of LeNet."""
 
-    steps: int = option(4000, "training steps", minimum=1)
+    steps: int = option(3000, "training steps", minimum=1)
     evaluate_every: int = option(500, "steps between measurements on the val split", minimum=1)
     size: int | None = option(None, "pixels each way to which images are resized", minimum=1)
     learning_rate: float = option(2e-3, "of AdamW, at its highest", above=0)
@@ -52,7 +52,7 @@ class LeNetRecipe(Recipe):
     headline = "error_percent"
     Config = LeNetConfig
     saved = ("model", "optimizer", "schedule")
-    budgets: ClassVar[Budgets] = {"short": {"steps": 4000}, "long": {"steps": 20_000}}
+    budgets: ClassVar[Budgets] = {"short": {"steps": 3000}, "long": {"steps": 20_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         "digits": {
             "short": {"steps": 600, "evaluate_every": 100, "size": 28},
