@@ -2,7 +2,7 @@
 
 from minigen.optim import schedule
 from minigen.optim.adam import Adam, AdamW
-from minigen.optim.clip import clip_grad_norm_, clip_grad_value_
+from minigen.optim.clip import clip_grad_norm_, clip_grad_value_, grad_norm
 from minigen.optim.ema import EMA
 from minigen.optim.optimizer import Optimizer
 from minigen.optim.rmsprop import RMSprop
@@ -23,5 +23,6 @@ __all__ = [
     "StepLR",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "grad_norm",
     "schedule",
 ]

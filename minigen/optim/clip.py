@@ -10,15 +10,41 @@ from collections.abc import Iterable
 
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
-from minigen.backends import active
+from minigen.backends import Array, active
 from minigen.optim.optimizer import check_number
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "grad_norm"]
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     return [p.grad for p in tensors if p.grad is not None]
+
+
+def grad_norm(parameters: Tensor | Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+    """The common norm of all gradients, a 0-d tensor; nothing is changed or brought to the host.
+
+    Args:
+        parameters: whose gradients; those without one do not count, and none at all give 0.
+        norm_type: p of the p-norm, or ``math.inf`` for the largest magnitude.
+    """
+    return Tensor(_norm(_gradients(parameters), norm_type))
+
+
+def _norm(gradients: list[Tensor], norm_type: float) -> Array:
+    if not norm_type > 0:
+        raise ValueError(f"norm_type must be > 0, got {norm_type}")
+    xp = active.backend.xp
+    flat = [grad.data.reshape(-1) for grad in gradients if grad.size]
+    if not flat:
+        return xp.zeros((), dtype="float32")
+    if norm_type == 2:
+        norm = xp.sqrt(sum(xp.dot(g, g) for g in flat))
+    elif norm_type == math.inf:
+        norm = xp.stack([xp.absolute(g).max() for g in flat]).max()
+    else:
+        norm = sum((xp.absolute(g) ** norm_type).sum() for g in flat) ** (1 / norm_type)
+    return active.backend.asarray(norm)
 
 
 def clip_grad_norm_(
@@ -35,33 +61,23 @@ def clip_grad_norm_(
     Args:
         parameters: whose gradients; those without one do not count.
         max_norm: the bound, > 0.
-        norm_type: p of the p-norm, or ``math.inf`` for the largest magnitude.
+        norm_type: as in ``grad_norm``.
         error_if_nonfinite: raise if the norm is NaN or infinite, before anything is changed.
 
     Returns:
         The norm before clipping, a 0-d tensor.
     """
     check_number("max_norm", max_norm, above=True)
-    if not norm_type > 0:
-        raise ValueError(f"norm_type must be > 0, got {norm_type}")
     xp = active.backend.xp
     gradients = _gradients(parameters)
-    if not gradients:
-        return Tensor(xp.zeros((), dtype="float32"))
-    flat = [grad.data.reshape(-1) for grad in gradients if grad.size]
-    if norm_type == 2:
-        norm = xp.sqrt(sum(xp.dot(g, g) for g in flat))
-    elif norm_type == math.inf:
-        norm = xp.stack([xp.absolute(g).max() for g in flat]).max()
-    else:
-        norm = sum((xp.absolute(g) ** norm_type).sum() for g in flat) ** (1 / norm_type)
+    norm = _norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(float(active.backend.to_host(norm))):
         raise FloatingPointError(f"the gradients' norm of order {norm_type} is {norm}")
     factor = xp.minimum(max_norm / (norm + 1e-6), 1.0)
     for grad in gradients:
         xp.multiply(grad.data, factor.astype(grad.dtype), out=grad.data)
         note_write(grad.data)
-    return Tensor(active.backend.asarray(norm))
+    return Tensor(norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

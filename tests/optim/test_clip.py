@@ -39,6 +39,14 @@ def test_the_common_norm_is_returned_and_brought_down():
     assert ps[1].grad is None
 
 
+def test_grad_norm_only_looks():
+    ps = parameters()
+    assert mg.optim.grad_norm(iter(ps)).item() == pytest.approx(13)
+    assert mg.optim.grad_norm(ps, math.inf).item() == pytest.approx(12)
+    np.testing.assert_array_equal(ps[0].grad.numpy(), GRADIENTS[0])
+    assert mg.optim.grad_norm([ps[1]]).item() == 0
+
+
 def test_small_gradients_stay_as_they_are():
     ps = parameters()
     mg.optim.clip_grad_norm_(ps, 100.0)
