@@ -27,7 +27,7 @@ from minigen.metrics.lenet import LeNet
 from minigen.recipes.base import Budgets, Oracle, Recipe
 from minigen.recipes.config import Config, option
 
-__all__ = ["LeNetConfig", "LeNetRecipe"]
+__all__ = ["LeNetConfig", "LeNetRecipe", "export"]
 
 MNIST_FLOOR = 0.2  # percent; the best ensembles of far larger networks
 NOT_LEARNED = "most frequent class"
@@ -157,3 +157,21 @@ class LeNetRecipe(Recipe):
     def _sized(self, data: Dataset) -> Dataset:
         size: int | None = self.config.size
         return data if size is None else resized(data, size)
+
+
+def export(folder: str | Path, path: str | Path) -> str:
+    """Make a feature extractor of a run's network; return its name.
+
+    folder: the run of `minigen train lenet`.
+    path:   the file to write, for `minigen.metrics.features.feature_extractor`.
+
+    Raises UserError for a folder that is no run of lenet.
+    """
+    from minigen.metrics.features import save_extractor
+    from minigen.recipes.run import Run
+
+    run = Run.open(folder)
+    if not isinstance(run.recipe, LeNetRecipe):
+        raise UserError(f"{folder} must be a run of lenet, got one of {run.recipe.name}")
+    told = {key: run.settings[key] for key in ("data", "seed", "options")}
+    return save_extractor(path, run.recipe.model, f"minigen {mg.__version__}, lenet: {told}")
