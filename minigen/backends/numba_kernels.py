@@ -186,6 +186,38 @@ def gather_windows(
     return out
 
 
+# ---------------------------------------------------------------- recurrent networks
+
+
+def lstm_cell(b: Any, z: Array, c: Array, tanh_c: Array, h: Array) -> Any:
+    """A step of many cells in float32; equals ``lstm_cell`` in ``ops/line_recurrent.py``."""
+    if not _blocks(z, c, tanh_c, h, dtypes=FLOATS[:1]):
+        return NotImplemented
+    loops().lstm_cell(z, c, tanh_c, h)
+    return None
+
+
+def lstm_cell_backward(
+    b: Any, sigma: Array, before: Array, tanh_c: Array, g_h: Array, g_c: Array, g_z: Array
+) -> Any:
+    """The way back; equals ``lstm_cell_backward`` in ``ops/line_recurrent.py``."""
+    if not _blocks(sigma, before, tanh_c, g_h, g_c, g_z):
+        return NotImplemented
+    one = sigma.dtype.type(1)
+    loops().lstm_cell_backward(sigma, before, tanh_c, g_h, g_c, g_z, one)
+    return None
+
+
+def _blocks(first: Array, *others: Array, dtypes: Sequence[np.dtype] = FLOATS) -> bool:
+    """Whether all are arrays without gaps, of one dtype among ``dtypes``, and large enough."""
+    return (
+        first.size >= max(SMALL, 1)
+        and first.dtype in dtypes
+        and all(x.dtype == first.dtype and x.flags.c_contiguous for x in (first, *others))
+        and loops() is not None
+    )
+
+
 # ---------------------------------------------------------------- optimizers, one pass each
 
 
@@ -239,6 +271,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
         gather_windows,
         logistic,
         logit_cross_entropy,
+        lstm_cell,
+        lstm_cell_backward,
         rectify,
     )
 }

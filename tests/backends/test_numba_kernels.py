@@ -182,6 +182,50 @@ def test_a_bias_is_added_in_place(xs):
     np.testing.assert_array_equal(rows, expected)
 
 
+def cells(dtype: str, m: int, size: int) -> list[np.ndarray]:
+    """z (M, 4H), then c, tanh_c, h and one more (M, H)."""
+    rng = np.random.default_rng(m + size)
+    shapes = [(m, 4 * size), *[(m, size)] * 4]
+    return [rng.normal(0, 4, shape).astype(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("size", [1, 7, 16])
+@pytest.mark.parametrize("m", [0, 1, 5, 40])
+def test_a_step_of_lstm_cells_equals_the_plain_one(m, size):
+    b, plain = get_backend("numpy"), cells("float32", m, size)[:4]
+    fast = [x.copy() for x in plain]
+    defaults["lstm_cell"](b, *plain)
+    taken = KERNELS["lstm_cell"](b, *fast) is not NotImplemented
+    assert taken == (m > 0)
+    if taken:
+        for expected, got in zip(plain, fast):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", sorted(PRECISION))
+@pytest.mark.parametrize("size", [1, 7, 16])
+def test_the_way_back_through_lstm_cells_equals_the_plain_one(dtype, size):
+    b = get_backend("numpy")
+    z, before, tanh_c, g_h, g_c = cells(dtype, 9, size)
+    sigma = np.tanh(z)
+    plain = [sigma, before, np.tanh(tanh_c), g_h, g_c, np.empty_like(sigma)]
+    fast = [x.copy() for x in plain]
+    defaults["lstm_cell_backward"](b, *plain)
+    assert KERNELS["lstm_cell_backward"](b, *fast) is not NotImplemented
+    for expected, got in zip(plain, fast):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=20 * PRECISION[dtype])
+
+
+def test_lstm_cells_with_gaps_or_in_double_precision_are_left_to_numpy():
+    b = get_backend("numpy")
+    z, c, tanh_c, h, _ = cells("float32", 8, 4)
+    assert KERNELS["lstm_cell"](b, z[::2], c[::2], tanh_c[::2], h[::2]) is NotImplemented
+    assert KERNELS["lstm_cell"](b, *cells("float64", 8, 4)[:4]) is NotImplemented
+    far = np.array([[1e4, -1e4, 3e38, -3e38]] * 4, np.float32).reshape(4, 4)
+    KERNELS["lstm_cell"](b, far, *[x := np.zeros((4, 1), np.float32), x.copy(), x.copy()])
+    np.testing.assert_allclose(far, [[1, 0, 1, 0]] * 4, atol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", sorted(PRECISION))
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
