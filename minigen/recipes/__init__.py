@@ -30,6 +30,14 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.gpt:GPTRecipe",
         "causal transformer for text, characters or bytes (Radford et al. 2018)",
     ),
+    "pixelcnn": Entry(
+        "minigen.recipes.pixelcnn:PixelCNNRecipe",
+        "images pixel by pixel, masked convolutions (van den Oord et al. 2016a)",
+    ),
+    "gated-pixelcnn": Entry(
+        "minigen.recipes.pixelcnn:GatedPixelCNNRecipe",
+        "two stacks without a blind spot, class-conditional (van den Oord et al. 2016b)",
+    ),
     "vae": Entry(
         "minigen.recipes.vae:VAERecipe",
         "variational autoencoder, dense, binary images (Kingma & Welling 2014)",
