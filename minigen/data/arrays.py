@@ -19,6 +19,7 @@ only) and may hold ``labels`` or ``y``, one integer for each sample.  Files are 
 
 Splits: a fixed permutation of the rows is cut into 10 % val, 10 % test and the rest train, each in
 file order.  It depends on the number of rows alone, so the same file always gives the same split.
+`all` is the whole file, in file order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigen.data.dataset import Dataset
+from minigen.data.dataset import WHOLE, Dataset
 from minigen.errors import UserError
 
 SUFFIXES = (".npy", ".npz")
@@ -60,10 +61,11 @@ def load_arrays(path: Path, split: str) -> Dataset:
 
 
 def split_rows(count: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the ascending row numbers of each split, disjoint and together 0 … count − 1."""
+    """Return the ascending row numbers of each split, disjoint and together those of `all`."""
     order = np.random.default_rng(SPLIT_SEED).permutation(count)
     val, test, train = np.split(order, [count // 10, 2 * (count // 10)])
-    return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+    splits = {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+    return {**splits, WHOLE: np.arange(count)}
 
 
 def _read(path: Path) -> tuple[Array, Array | None]:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigen.data.dataset import SPLITS, Dataset
+from minigen.data.dataset import SPLITS, WHOLE, Dataset
 from minigen.errors import UserError, unknown_name
 
 BINARIZATIONS = ("none", "static", "dynamic", "threshold")
@@ -89,7 +89,7 @@ def binarize(dataset: Dataset, binarization: str) -> Dataset:
     if binarization in ("none", "dynamic"):
         return dataset
     assert dataset.value_range is not None
-    seed = np.random.SeedSequence(STATIC_SEED, spawn_key=(SPLITS.index(dataset.split),))
+    seed = np.random.SeedSequence(STATIC_SEED, spawn_key=((*SPLITS, WHOLE).index(dataset.split),))
     generator = np.random.default_rng(seed)
     binary = np.empty(dataset.data.shape, np.uint8)
     block = 1000  # rows at a time, so that no float copy of the whole data set exists

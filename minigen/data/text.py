@@ -2,7 +2,7 @@
 
 A text is one long array of characters (Unicode code points), in the order of the file. The first
 90 % are `train`, the last 10 % `val`; there is no `test`, because a third cut would make the
-numbers incomparable with everybody else's. Line ends are kept as they are.
+numbers incomparable with everybody else's. `all` is the whole text. Line ends are kept as they are.
 
 Tiny Shakespeare (Karpathy 2015, "The unreasonable effectiveness of recurrent neural networks") is
 40,000 lines of the plays: 1,115,394 characters, 65 different ones. It is looked for as
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigen.data.dataset import Dataset
+from minigen.data.dataset import WHOLE, Dataset
 from minigen.data.download import cache_folder, download
 from minigen.data.idx import open_maybe_gzip
 from minigen.errors import UserError
@@ -56,8 +56,8 @@ def load(split: str, data_dir: Path | None) -> Dataset:
 
 def load_text(path: Path, split: str, name: str | None = None) -> Dataset:
     """Read a split of a UTF-8 text file, plain or gzip; raises UserError, naming file and fault."""
-    if split == "test":
-        raise UserError(f"split must be train or val for the text {name or path}, got 'test'")
+    if split not in ("train", "val", WHOLE):
+        raise UserError(f"split must be train or val for the text {name or path}, got {split!r}")
     if not path.is_file():
         raise UserError(f"{path} must be an existing text file, got {_what(path)}")
     with open_maybe_gzip(path) as stream:
@@ -71,7 +71,8 @@ def load_text(path: Path, split: str, name: str | None = None) -> Dataset:
     # One code point is four bytes: the text as an array, without a loop over it.
     characters = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     cut = min(max(int(len(characters) * TRAIN_SHARE), 1), len(characters) - 1)
-    part = characters[:cut] if split == "train" else characters[cut:]
+    parts = {"train": characters[:cut], "val": characters[cut:], WHOLE: characters}
+    part = parts[split]
     return Dataset(name or path.stem, split, part.astype(np.uint32), None, "text", None)
 
 

@@ -90,6 +90,7 @@ class Recipe(ABC):
     saved: ClassVar[tuple[str, ...]] = ()
     samples_file: ClassVar[str] = "samples.png"  # where `minigen sample` writes, unless told
     score_name: ClassVar[str] = "log_likelihood_nats"  # what `score` returns, with its unit
+    score_of: ClassVar[str] = "sample"  # one score for each of these, in words
     budgets: ClassVar[Budgets] = {"short": {}, "long": {}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
 

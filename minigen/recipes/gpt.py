@@ -79,6 +79,7 @@ class GPTRecipe(Recipe):
     default_data = "shakespeare"
     saved = ("model", "optimizer", "schedule")
     samples_file = "samples.txt"
+    score_of = "line"
     budgets: ClassVar[Budgets] = {
         "short": {"steps": 6000},
         "long": {"steps": 20_000, "dropout": 0.1, "batch_size": 32},
@@ -167,8 +168,8 @@ class GPTRecipe(Recipe):
         ids = self._ids(data)
         self.model.eval()
         with mg.no_grad():
-            nats = math.log(self.tokenizer.size) + _text_nats(self.model, ids)
-        per_character = nats / len(data)
+            nats = _token_nats(self.model, ids)
+        per_character = float(nats.sum()) / len(data)
         return {"nll_nats_per_char": per_character, "bits_per_char": per_character / math.log(2)}
 
     def oracles(self, data: Dataset, train: Dataset | None = None) -> list[Oracle]:
@@ -181,6 +182,23 @@ class GPTRecipe(Recipe):
             floor = Oracle(self.headline, "below: a leak", SHAKESPEARE_FLOOR, suspicious="below")
             found.append(floor)
         return found
+
+    def score(self, data: Dataset) -> np.ndarray:
+        """log p(line | the text before it) of every line of a text, exact: (lines,) nats.
+
+        A line has its line break with it. The scores of all lines add up to the whole text's
+        log-likelihood, because each token counts for the line in which it begins; a token of
+        several line breaks (there are such with bpe) leaves the empty lines behind it a 0.
+        """
+        ids = self._ids(data)
+        self.model.eval()
+        with mg.no_grad():
+            nats = _token_nats(self.model, ids)  # (L,)
+        sizes = np.array([len(self.tokenizer.token_bytes(t)) for t in range(self.tokenizer.size)])
+        first = np.cumsum(sizes[ids]) - sizes[ids]  # (L,), each token's first byte
+        breaks = np.frombuffer(text_of(data).encode(), np.uint8) == ord("\n")  # (bytes,)
+        line = np.cumsum(breaks) - breaks  # (bytes,), the number of each byte's line
+        return -np.bincount(line[first], weights=nats, minlength=line[-1] + 1)
 
     def generate(self, prompt: str, **options: Any) -> str | list[str]:
         """What follows `prompt`: a text, or a list of them when `n` is more than 1.
@@ -234,33 +252,39 @@ class GPTRecipe(Recipe):
             raise UserError(f"{error}; --set tokens=bytes takes any text") from None
 
 
-def _text_nats(model: GPT, ids: np.ndarray, rows: int = 16) -> float:
-    """−log p(ids[1:] | ids[0]) in nats, each token from the window that `window_start` gives it.
+def _token_nats(model: GPT, ids: np.ndarray, rows: int = 16) -> np.ndarray:
+    """−log p(token | those before) of every token: (L,) → (L,) float64, in nats.
 
-    Windows begin at multiples of the policy's stride. The first counts whole; of each later one
-    the predictions from its half on, because the window before it made the earlier ones.
+    Each is predicted from the window that `window_start` gives it; the first costs log V. Windows
+    begin at multiples of the policy's stride. The first counts whole; of each later one the
+    predictions from its half on, because the window before it made the earlier ones.
     """
     context = model.context
     keep = context // 2
     stride = context - keep
-    total, starts = 0.0, range(0, max(len(ids) - 1 - keep, 1), stride)
+    nats = np.empty(len(ids))
+    nats[0] = math.log(model.vocabulary)
+    starts = range(0, max(len(ids) - 1 - keep, 1), stride)
     whole = [start for start in starts if start + context < len(ids)]
     for first in range(0, len(whole), rows):
         chosen = np.array(whole[first : first + rows])
         windows = ids[chosen[:, None] + np.arange(context + 1)]  # (B,) -> (B, T + 1)
-        total += _window_nats(model, windows, chosen, keep)
+        _put_window_nats(model, windows, chosen, keep, nats)
     for start in starts[len(whole) :]:  # what is left at the end of the text is shorter
         if len(ids) - start > 1:
-            total += _window_nats(model, ids[None, start:], np.array([start]), keep)
-    return total
+            _put_window_nats(model, ids[None, start:], np.array([start]), keep, nats)
+    return nats
 
 
-def _window_nats(model: GPT, windows: np.ndarray, starts: np.ndarray, keep: int) -> float:
-    """The sum over the predictions that count, for windows (B, T + 1) that begin at `starts`."""
+def _put_window_nats(
+    model: GPT, windows: np.ndarray, starts: np.ndarray, keep: int, into: np.ndarray
+) -> None:
+    """Of windows (B, T + 1) that begin at `starts`, write what counts to its place in the text."""
     inputs, targets = mg.tensor(windows[:, :-1].copy()), mg.tensor(windows[:, 1:].copy())
-    nats = model.loss(inputs, targets, reduction="none").numpy().astype(np.float64)  # (B, T)
-    counts = (np.arange(nats.shape[1]) >= keep) | (starts[:, None] == 0)  # (B, T)
-    return float((nats * counts).sum())
+    nats = model.loss(inputs, targets, reduction="none").numpy()  # (B, T)
+    along = np.arange(nats.shape[1])
+    counts = (along >= keep) | (starts[:, None] == 0)  # (B, T)
+    into[(starts[:, None] + 1 + along)[counts]] = nats[counts]
 
 
 def _must_be_text(data: Dataset) -> None:

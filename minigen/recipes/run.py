@@ -255,6 +255,29 @@ class Run:
             result["suspicious"] = [sentence for sentence in objections if sentence]
         return result
 
+    def score(
+        self, *, data: str | None = None, split: str = CHOOSE_ON, data_dir: str | None = None
+    ) -> np.ndarray:
+        """How likely the model as it is in memory holds each sample to be: (N,) nats.
+
+        What the number is exactly, the recipe's `score` and `score_name` say. `split` "all" is the
+        whole of a file of one's own, in its order.
+
+        Raises:
+            UserError: one line for a model without a likelihood, for data that cannot be found or
+                that the model was not built for, and for a score that is no number.
+        """
+        samples = self.data(split, data, data_dir)
+        with np.errstate(over="ignore"):  # a sample so far out that its density is 0: log is −∞
+            scores = self.recipe.score(samples)
+        if np.isnan(scores).any():
+            first = int(np.flatnonzero(np.isnan(scores))[0])
+            raise UserError(
+                f"{self.recipe.score_name} is nan for {self.recipe.score_of} {first} of "
+                f"{data or self.settings['data']} ({split})"
+            )
+        return scores
+
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """`n` new samples from the model as it is in memory, on the host."""
         return self.recipe.sample(_at_least_one(n), seed)

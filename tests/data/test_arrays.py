@@ -25,6 +25,7 @@ def save(path, array):
 @pytest.mark.parametrize("count", [1, 3, 10, 11, 99, 1000])
 def test_the_splits_hold_every_row_once(count):
     rows = split_rows(count)
+    assert rows.pop("all").tolist() == list(range(count))
     assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(count))
     assert len(rows["val"]) == len(rows["test"]) == count // 10
     assert all((np.diff(part) > 0).all() for part in rows.values())
@@ -41,6 +42,8 @@ def test_the_split_of_a_file_is_the_same_each_time_and_follows_the_labels(tmp_pa
         np.testing.assert_array_equal(first.data[:, 0], first.labels)
         seen += first.labels.tolist()
     assert sorted(seen) == numbers.tolist()
+    whole = load(path, "all")
+    assert whole.labels.tolist() == whole.data[:, 0].tolist() == numbers.tolist()
 
 
 def test_rows_are_float32_as_they_are_without_a_range(tmp_path):

@@ -110,6 +110,29 @@ def test_the_headline_is_the_probability_with_which_generation_would_draw_the_te
                 nats += np.logaddexp.reduce(logits) - logits[ids[t]]
         got = recipe.evaluate(part, thorough=False)["nll_nats_per_char"]
         assert got == pytest.approx(nats / length, rel=1e-12)
+        assert recipe.score(part).sum() == pytest.approx(-nats, rel=1e-12)
+
+
+@pytest.mark.parametrize("tokens", ["characters", "bytes", "bpe"])
+def test_the_score_of_a_line_is_that_of_its_tokens_after_the_text_before_it(
+    tmp_path: Path, tokens: str
+) -> None:
+    lines = ["naïve birds\n", "sing\n", "\n", "\n", "naïve words"]
+    (tmp_path / "own.txt").write_text("".join(lines) * 9)
+    run = make(tmp_path / "own.txt", tmp_path / "run", steps=1, tokens=tokens, vocabulary=266)
+    recipe = run.recipe
+    recipe.model.to_dtype("float64")
+    text = Dataset("own", "val", np.array([ord(c) for c in "".join(lines)]), None, "text", None)
+    scores = recipe.score(text)
+    assert scores.shape == (5,)
+    until, total = 0, 0.0
+    for line, score in zip(lines, scores):
+        until, total = until + len(line), total + score
+        part = text.select(slice(0, until))
+        if tokens != "bpe" or line != "\n":  # cut between two line breaks a text has other tokens
+            whole = -recipe.evaluate(part, thorough=False)["nll_nats_per_char"] * until
+            assert total == pytest.approx(whole, rel=1e-12)
+    assert (scores <= 0).all()
 
 
 def test_shakespeare_has_a_floor_and_other_texts_have_not(finished: Path, text: Path) -> None:

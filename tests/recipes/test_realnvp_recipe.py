@@ -172,6 +172,21 @@ def test_data_without_a_density_are_refused_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_scores_are_the_log_density_row_by_row_and_average_to_the_headline(moons: Path) -> None:
+    run = Run.open(moons)
+    scores = run.score(split="test")
+    assert scores.dtype == np.float64
+    assert -scores.mean() == pytest.approx(
+        run.evaluate(split="test")["metrics"]["nll_nats"], rel=1e-6
+    )
+    rows = run.data("test").data[:7]
+    with mg.no_grad():
+        x = mg.tensor(rows)
+        z, log_det = run.recipe.model(x)
+        expected = -0.5 * (z * z).sum(dim=1) - np.log(2 * np.pi) + log_det
+    np.testing.assert_allclose(scores[:7], expected.numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_a_table_with_another_number_of_columns_is_refused_by_eval(moons: Path) -> None:
     with pytest.raises(UserError, match="built for data with features 2, got 13"):
         Run.open(moons).evaluate(data="wine")

@@ -13,7 +13,7 @@ import minigen as mg
 from minigen.backends.strict import count_transfers
 from minigen.errors import UserError
 from minigen.recipes import RECIPES, find
-from minigen.recipes.base import Oracle
+from minigen.recipes.base import Oracle, Recipe
 from minigen.recipes.run import Run
 from minigen.training import Observer, StopRequest, checkpoint
 
@@ -111,6 +111,32 @@ def test_how_often_one_looks_does_not_change_the_weights(finished: Path, tmp_pat
     make(tmp_path / "run", evaluate_every=3).train()
     for name, array in arrays_of(finished).items():
         np.testing.assert_array_equal(array, arrays_of(tmp_path / "run")[name], err_msg=name)
+
+
+def test_scores_of_the_vae_are_its_importance_weighted_bound_and_agree_with_the_headline(
+    finished: Path,
+) -> None:
+    run = Run.open(finished)
+    scores = run.score(split="test")
+    assert scores.shape == (len(run.data("test")),)
+    assert run.recipe.score_name == "iw_bound_nats"
+    nats = run.evaluate(split="test")["metrics"]["iw_nll_nats"]
+    assert -scores.mean() == pytest.approx(nats, rel=1e-6)
+    np.testing.assert_array_equal(scores, run.score(split="test"))
+    assert scores.max() < 0
+
+
+def test_a_model_without_a_likelihood_says_so_and_a_score_that_is_no_number_is_named(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.open(finished)
+    monkeypatch.setattr(run.recipe, "score", lambda data: np.array([0.0, np.nan]))
+    with pytest.raises(UserError, match=r"iw_bound_nats is nan for sample 1 of digits \(val\)"):
+        run.score()
+    monkeypatch.undo()
+    monkeypatch.setattr(type(run.recipe), "score", Recipe.score)
+    with pytest.raises(UserError, match="vae gives no likelihoods: it cannot score"):
+        run.score()
 
 
 def test_an_opened_run_evaluates_and_samples_as_the_trained_one_did(finished: Path) -> None:
