@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minigen.data import arrays, digits, folder, mnist, plane, stacked, tables, text
-from minigen.data.dataset import SPLITS, Dataset
+from minigen.data.dataset import SPLITS, WHOLE, Dataset
 from minigen.errors import unknown_name
 
 REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
@@ -44,14 +44,14 @@ def load(
     name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
                   (`minigen.data.arrays` tells what it may hold) or .txt file, or of a folder
                   of images (`minigen.data.folder`).
-    split:        ``"train"``, ``"val"`` or ``"test"``.
+    split:        ``"train"``, ``"val"`` or ``"test"``; of one's own data also ``"all"``.
     data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
 
     Raises UserError, one line, for an unknown name or split and for every fault of a file.
     """
-    if split not in SPLITS:
-        raise unknown_name("split", split, SPLITS)
     name = os.fspath(name_or_path)
+    if split not in SPLITS and (split != WHOLE or name in REGISTRY):
+        raise unknown_name("split", split, SPLITS)
     if name in REGISTRY:
         return REGISTRY[name](split, None if data_dir is None else Path(data_dir))
     path = Path(name).expanduser()
