@@ -1,8 +1,10 @@
 """Pictures, as PNG files: images, curves with oracles, latent spaces, densities, attention."""
 
+from minigen.plots.animation import save_animation
 from minigen.plots.attention import save_attention
 from minigen.plots.curves import save_curves, save_scatter
 from minigen.plots.images import mosaic, save_grid, save_manifold, save_pairs, save_strips
+from minigen.plots.modes import save_label_bars, save_modes
 from minigen.plots.plane import (
     save_density,
     save_marginals,
@@ -12,12 +14,15 @@ from minigen.plots.plane import (
 
 __all__ = [
     "mosaic",
+    "save_animation",
     "save_attention",
     "save_curves",
     "save_density",
     "save_grid",
+    "save_label_bars",
     "save_manifold",
     "save_marginals",
+    "save_modes",
     "save_pairs",
     "save_point_clouds",
     "save_scatter",
