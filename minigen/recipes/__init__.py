@@ -38,6 +38,26 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.pixelcnn:GatedPixelCNNRecipe",
         "two stacks without a blind spot, class-conditional (van den Oord et al. 2016b)",
     ),
+    "gan": Entry(
+        "minigen.recipes.gan:GANRecipe",
+        "adversarial pair, dense, images or points, also by class (Goodfellow et al. 2014)",
+    ),
+    "dcgan": Entry(
+        "minigen.recipes.gan:DCGANRecipe",
+        "adversarial pair, convolutional, images (Radford et al. 2016)",
+    ),
+    "wgan-gp": Entry(
+        "minigen.recipes.gan:WGANGPRecipe",
+        "critic with a gradient penalty, images or points (Gulrajani et al. 2017)",
+    ),
+    "row-lstm": Entry(
+        "minigen.recipes.pixelrnn:RowLSTMRecipe",
+        "images pixel by pixel, an LSTM that goes down row by row (van den Oord et al. 2016a)",
+    ),
+    "diagonal-bilstm": Entry(
+        "minigen.recipes.pixelrnn:DiagonalBiLSTMRecipe",
+        "images pixel by pixel, LSTMs along the diagonals that see all of the past (ibid.)",
+    ),
     "vae": Entry(
         "minigen.recipes.vae:VAERecipe",
         "variational autoencoder, dense, binary images (Kingma & Welling 2014)",
