@@ -55,6 +55,13 @@ class ProgressBar(Observer):
         left = (self._steps - step) / max(speed, 1e-9)
         print(f"{line}  [{speed:.1f} steps/s, {left:.0f} s left]", file=self.stream, flush=True)
 
+    def judged(self, step: int, sentence: str) -> None:
+        """A warning of its own, which stays to be read."""
+        if self._bar is not None:
+            self._bar.write(f"VERDICT: {sentence}", file=self.stream)
+        else:
+            print(f"VERDICT: {sentence}", file=self.stream, flush=True)
+
     def ended(self) -> None:
         """Close the bar."""
         if self._bar is not None:

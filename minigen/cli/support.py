@@ -49,6 +49,8 @@ def describe_options(recipe: Any) -> str:
 
 
 def warn_if_suspicious(result: Mapping[str, Any]) -> None:
-    """Say on stderr what is too good to be true."""
+    """Say on stderr what is too good to be true, and what went wrong in training."""
     for sentence in result.get("suspicious", ()):
         print(f"minigen: SUSPICIOUS: {sentence}", file=sys.stderr)
+    for sentence in result.get("verdict", ()):
+        print(f"minigen: VERDICT: {sentence}", file=sys.stderr)

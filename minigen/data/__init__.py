@@ -9,7 +9,7 @@
 them.  Nothing here uses the engine, and no random number comes from a hidden global state.
 """
 
-from minigen.data.batches import Batch, Batches, eval_batches
+from minigen.data.batches import Batch, Batches, BatchGroups, eval_batches
 from minigen.data.binarize import BINARIZATIONS, binarize, to_unit_interval
 from minigen.data.dataset import SPLITS, Dataset
 from minigen.data.registry import REGISTRY, available, load
@@ -19,6 +19,7 @@ __all__ = [
     "REGISTRY",
     "SPLITS",
     "Batch",
+    "BatchGroups",
     "Batches",
     "Dataset",
     "available",

@@ -138,6 +138,32 @@ class Batches:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream)))
 
 
+class BatchGroups:
+    """Takes `count` batches at a time from a stream: for a step that needs several.
+
+    A critic that learns five times for each step of the generator learns on five batches. The place
+    in the data is the stream's.
+    """
+
+    def __init__(self, batches: Batches, count: int) -> None:
+        self.batches = batches
+        self.count = _integer("count", count, 1)
+
+    def __iter__(self) -> BatchGroups:
+        return self
+
+    def __next__(self) -> list[Batch]:
+        return [next(self.batches) for _ in range(self.count)]
+
+    def state(self) -> dict[str, Any]:
+        """Return the stream's place, which is enough: groups do not overlap."""
+        return self.batches.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on at that place."""
+        self.batches.load_state(state)
+
+
 def eval_batches(
     dataset: Dataset, batch_size: int, *, binarization: str = "none", seed: int = 0
 ) -> Iterator[Batch]:

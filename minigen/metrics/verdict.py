@@ -30,6 +30,7 @@ __all__ = ["verdict"]
 Records = Sequence[Mapping[str, Any]]
 
 LEAST_SPREAD = 0.2  # of the data's deviation
+KEPT = 0.75  # of the most modes that there were
 PERFECT = 0.995  # accuracy on both halves …
 PATIENCE = 10  # … on so many train lines in a row
 EXPLOSION = 100.0  # times the median of the run so far
@@ -47,7 +48,7 @@ def verdict(records: Records, steps: int) -> dict[str, str]:
     train = [record for record in records if record["split"] == "train"]
     val = [record for record in records if record["split"] == "val"]
     found = {
-        "collapse": _collapse(val),
+        "collapse": _collapse(val, steps),
         "lost modes": _lost_modes(val),
         "few modes": _few_modes(val, steps),
         "unbeaten": _unbeaten(train),
@@ -58,11 +59,14 @@ def verdict(records: Records, steps: int) -> dict[str, str]:
     return {sign: sentence for sign, sentence in found.items() if sentence}
 
 
-def _collapse(val: Records) -> str | None:
+def _collapse(val: Records, steps: int) -> str | None:
     measured = _series(val, "spread")
     if not measured or measured[-1][1] >= LEAST_SPREAD:
         return None
     step, spread = measured[-1]
+    # A new generator's samples are one heap; that is a collapse only if it does not end.
+    if step * 4 < steps and max(value for _, value in measured) < 2 * LEAST_SPREAD:
+        return None
     return (
         f"collapse at step {step}: the samples' deviation is {spread:.3g} of the data's; try a "
         "gradient penalty (r1) or spectral norm, a lower learning rate of the generator, or "
@@ -76,7 +80,7 @@ def _lost_modes(val: Records) -> str | None:
         return None
     best_step, best = max(modes, key=lambda pair: (pair[1], pair[0]))
     step, now = modes[-1]
-    if now > 0.75 * best:
+    if best < 2 or now > KEPT * best:
         return None
     return (
         f"lost modes at step {step}: {now:g} of {best:g} that were there at step {best_step}; try "

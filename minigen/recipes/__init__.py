@@ -70,6 +70,10 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.realnvp:RealNVPRecipe",
         "normalizing flow of couplings, points and tables (Dinh et al. 2017); NICE",
     ),
+    "wavenet": Entry(
+        "minigen.recipes.wavenet:WaveNetRecipe",
+        "dilated causal convolutions for sound, spoken digits (van den Oord et al. 2016)",
+    ),
 }
 
 

@@ -84,10 +84,10 @@ class Recipe(ABC):
     """
 
     name: ClassVar[str]
-    headline: ClassVar[str]
+    headline: str  # a recipe for several kinds of data may choose in `build`
     Config: ClassVar[type[Config]] = Config
     default_data: ClassVar[str] = "digits"
-    saved: ClassVar[tuple[str, ...]] = ()
+    saved: tuple[str, ...] = ()  # `build` may add to it
     samples_file: ClassVar[str] = "samples.png"  # where `minigen sample` writes, unless told
     score_name: ClassVar[str] = "log_likelihood_nats"  # what `score` returns, with its unit
     score_of: ClassVar[str] = "sample"  # one score for each of these, in words
@@ -184,6 +184,20 @@ class Recipe(ABC):
         Without `train`, only those that need no training data (`minigen eval` loads one split).
         """
         return []
+
+    def verdict(self, records: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        """What looks wrong in a log so far, sign → sentence; asked after every measurement.
+
+        For a model whose loss does not tell. Here: nothing, a likelihood speaks for itself.
+        """
+        return {}
+
+    def progress(self, folder: Path, step: int) -> None:  # noqa: B027
+        """Draw one picture of where the training stands, `folder/progress/step_000500.png`.
+
+        Called before the first step and at every measurement; must not change what later steps
+        read. Here: nothing is drawn.
+        """
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         """`n` new samples on the host; images as (n, C, H, W) in [0, 1].

@@ -5,6 +5,7 @@
     RUN/checkpoint.safetensors   the state, training/checkpoint.py; a readable .json beside it
     RUN/summary.json             the verdict, once training is over
     RUN/*.png                    pictures
+    RUN/progress/step_*.png      the same noise every time, for models that draw it as they learn
 
 The command line is a thin layer over this class, and a notebook uses it directly:
 
@@ -190,13 +191,19 @@ class Run:
         """
         recipe, config = self.recipe, self.recipe.config
         train, held_out = self.data("train"), self.data(CHOOSE_ON)
+
+        def look() -> dict[str, float]:
+            recipe.progress(self.folder, loop.steps_done)
+            return recipe.evaluate(held_out, thorough=False)
+
         loop = Loop(
             recipe,
             recipe.batches(train),
-            lambda: recipe.evaluate(held_out, thorough=False),
+            look,
             Rhythm(steps=config.steps, evaluate_every=config.evaluate_every),
             self.log,
             self.checkpoint,
+            recipe.verdict,
         )
         oracles = recipe.oracles(held_out, train)
         if self.checkpoint.exists():
@@ -206,6 +213,7 @@ class Run:
             self.log.rewind(-1)
             for oracle in oracles:
                 self.log.append(0, "oracle", _oracle_record(oracle))
+            recipe.progress(self.folder, 0)
             loop.save()
         with stop or nullcontext():  # data are loaded and pictures drawn outside: Ctrl-C is as ever
             finished = loop.run(observer, stop)
@@ -217,8 +225,10 @@ class Run:
         summary["steps"] = loop.steps_done
         summary["seed"] = self.settings["seed"]
         summary["oracles"] = [_oracle_record(oracle) for oracle in oracles]
+        records = self.log.records()
+        summary["verdict"] = list(recipe.verdict(records).values())
         write_json(self.folder / "summary.json", summary)
-        recipe.figures(self.folder, held_out, self.log.records())
+        recipe.figures(self.folder, held_out, records)
         return summary
 
     def evaluate(

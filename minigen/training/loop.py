@@ -7,7 +7,7 @@ depends on, and from the data an iterator that can be saved as well. In one scre
     while step < steps:
         numbers = trainee.step(next(batches))
         every `log_every` steps:       one "train" line, the mean over those steps
-        every `evaluate_every` steps:  one "val" line
+        every `evaluate_every` steps:  one "val" line, and a "verdict" line if something is wrong
         every `save_seconds`:          a checkpoint
         when asked to stop:            a checkpoint, and leave
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,6 +85,9 @@ class Observer:
     def evaluated(self, step: int, metrics: Numbers) -> None:
         """A "val" line went to the log."""
 
+    def judged(self, step: int, sentence: str) -> None:
+        """A "verdict" line went to the log: something has begun to look wrong."""
+
     def ended(self) -> None:
         """The loop is over, finished or not."""
 
@@ -110,6 +113,8 @@ class Loop:
         rhythm: how long, how often.
         log: where the numbers go.
         path: the checkpoint file, `….safetensors`.
+        judge: is shown the log after each measurement, and returns what looks wrong, sign →
+            sentence. A sign that was not there at the measurement before is logged.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Loop:
         rhythm: Rhythm,
         log: MetricsLog,
         path: Path,
+        judge: Callable[[Sequence[Numbers]], Mapping[str, str]] | None = None,
     ) -> None:
         self.trainee = trainee
         self.batches = batches
@@ -127,6 +133,7 @@ class Loop:
         self.rhythm = rhythm
         self.log = log
         self.path = path
+        self.judge = judge
         self.steps_done = 0
         self.seconds = 0.0  # spent training, over all sittings
         self._read: dict[str, list[float]] = {}  # numbers of the unfinished log line, checked
@@ -178,6 +185,21 @@ class Loop:
             _must_be_finite(metrics, self.steps_done, "the evaluation")
             self.log.append(self.steps_done, "val", metrics)
             observer.evaluated(self.steps_done, metrics)
+            for sign, sentence in self._news().items():
+                self.log.append(self.steps_done, "verdict", {"sign": sign, "text": sentence})
+                observer.judged(self.steps_done, sentence)
+
+    def _news(self) -> dict[str, str]:
+        """What the judge says now and did not say at the measurement before."""
+        if self.judge is None:
+            return {}
+        records = self.log.records()
+        found = self.judge(records)
+        if not found:
+            return {}
+        places = [place for place, record in enumerate(records) if record["split"] == "val"]
+        known = self.judge(records[: places[-2] + 1]) if len(places) > 1 else {}
+        return {sign: sentence for sign, sentence in found.items() if sign not in known}
 
     def _read_numbers(self) -> None:
         """Bring the pending numbers to the host, and stop at the first that is not finite."""

@@ -1,0 +1,155 @@
+"""Recipes: dense GAN, DCGAN and WGAN-GP; the game itself is in `minigen/recipes/adversarial.py`.
+
+minigen train gan                                     eight Gaussians on a ring, in the plane
+minigen train gan --data mnist                        the dense GAN of images
+minigen train gan --data mnist --set conditional=true a class for each column of samples
+minigen train gan --set loss=lsgan r1=0               another game, no safety belt
+minigen train dcgan --data mnist
+minigen train wgan-gp --data grid                     25 Gaussians
+minigen train dcgan --data few.npz --set augment=colour,translation,cutout
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import minigen as mg
+from minigen import nn
+from minigen.data import Dataset
+from minigen.errors import UserError
+from minigen.models.dcgan import NORMS, ConvDiscriminator, ConvGenerator
+from minigen.models.gan import DenseDiscriminator, DenseGenerator
+from minigen.recipes.adversarial import AdversarialConfig, AdversarialRecipe
+from minigen.recipes.base import Budgets
+from minigen.recipes.config import option
+
+__all__ = ["DCGANConfig", "DCGANRecipe", "GANConfig", "GANRecipe", "WGANGPConfig", "WGANGPRecipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANConfig(AdversarialConfig):
+    """The hyper-parameters of the dense GAN."""
+
+    steps: int = option(20_000, "training steps", minimum=1)
+    evaluate_every: int = option(1000, "steps between measurements", minimum=1)
+    hidden: tuple[int, ...] = option(
+        (256, 512, 1024), "widths of the generator; the discriminator mirrors them", minimum=1
+    )
+    dropout: float = option(0.0, "in the discriminator", minimum=0, maximum=0.9)
+    spectral_norm: bool = option(False, "in the discriminator")
+    conditional: bool = option(False, "the networks are told the label")
+
+
+class GANRecipe(AdversarialRecipe):
+    """Two dense networks, for images and for points."""
+
+    name = "gan"
+    Config = GANConfig
+    default_data = "ring"
+    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
+
+    @classmethod
+    def describe(cls, config: GANConfig, train: Dataset) -> dict[str, Any]:
+        """What the base wants, and the number of classes."""
+        classes = 0
+        if config.conditional:
+            if train.labels is None:
+                raise UserError(f"conditional needs labels, and {train.name} has none")
+            classes = int(train.labels.max()) + 1
+        return {**super().describe(config, train), "classes": classes}
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The dense pair."""
+        config: GANConfig = self.config
+        self.classes = int(self.facts["classes"])
+        generator = DenseGenerator(
+            config.latent, self.shape, config.hidden, self.classes, bounded=self.is_image
+        )
+        discriminator = DenseDiscriminator(
+            self.shape, config.hidden[::-1], self.classes, config.dropout, config.spectral_norm
+        )
+        return generator, discriminator
+
+    def labels_of(self, batch: Any) -> mg.Tensor | None:
+        """The batch's labels; fake samples get the same ones, so both halves have one mixture."""
+        return mg.tensor(batch.labels) if self.classes else None
+
+    def labels_for(self, count: int) -> mg.Tensor | None:
+        """0, 1, …, 9, 0, 1, …: in a grid of ten columns each has one class."""
+        return mg.arange(count) % self.classes if self.classes else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANConfig(AdversarialConfig):
+    """The hyper-parameters of DCGAN."""
+
+    steps: int = option(10_000, "training steps", minimum=1)
+    evaluate_every: int = option(500, "steps between measurements", minimum=1)
+    width: int = option(64, "channels of the largest hidden picture", minimum=1)
+    norm: str = option("batch", "in the discriminator", choices=NORMS)
+
+
+class DCGANRecipe(AdversarialRecipe):
+    """Two convolutional networks, for images of any size from 4×4 on."""
+
+    name = "dcgan"
+    Config = DCGANConfig
+    default_data = "digits"
+    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
+
+    @classmethod
+    def describe(cls, config: Any, train: Dataset) -> dict[str, Any]:
+        """As the base; points are refused."""
+        if train.kind != "image":
+            raise UserError(f"{cls.name} needs images, and {train.name} has {train.kind}")
+        return super().describe(config, train)
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The convolutional pair."""
+        config: DCGANConfig = self.config
+        if config.gradient_penalty and config.norm == "batch":
+            raise ValueError("gradient_penalty needs norm layer, spectral or none, got batch")
+        return (
+            ConvGenerator(config.latent, self.shape, config.width),
+            ConvDiscriminator(self.shape, config.width, config.norm),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGANGPConfig(DCGANConfig):
+    """The hyper-parameters of WGAN-GP: those of the paper's algorithm 1."""
+
+    loss: str = option("wasserstein", "the game", choices=("wasserstein",))
+    critic_steps: int = option(5, "critic's steps for one of the generator", minimum=1)
+    gradient_penalty: float = option(10.0, "λ of the penalty", above=0)
+    generator_lr: float = option(1e-4, "of the generator's Adam", above=0)
+    discriminator_lr: float = option(1e-4, "of the critic's Adam", above=0)
+    beta1: float = option(0.0, "of both Adams", minimum=0, maximum=0.999)
+    beta2: float = option(0.9, "of both Adams", minimum=0, maximum=0.9999)
+    norm: str = option("layer", "in the critic of images", choices=("layer", "spectral", "none"))
+    hidden: tuple[int, ...] = option((256, 256, 256), "widths, for points", minimum=1)
+
+
+class WGANGPRecipe(AdversarialRecipe):
+    """DCGAN's pair on images, dense networks on points, with Wasserstein's loss and the penalty."""
+
+    name = "wgan-gp"
+    Config = WGANGPConfig
+    default_data = "grid"
+    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
+    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Convolutional for images, dense for points."""
+        config: WGANGPConfig = self.config
+        if self.is_image:
+            return (
+                ConvGenerator(config.latent, self.shape, config.width),
+                ConvDiscriminator(self.shape, config.width, config.norm),
+            )
+        return (
+            DenseGenerator(config.latent, self.shape, config.hidden, bounded=False),
+            DenseDiscriminator(self.shape, config.hidden[::-1]),
+        )
