@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from minigen.data.idx import open_maybe_gzip
@@ -41,8 +41,15 @@ def md5_of_content(path: Path) -> str:
     return digest.hexdigest()
 
 
-def download(urls: Sequence[str], target: Path, md5: str) -> None:
+def download(
+    urls: Sequence[str],
+    target: Path,
+    md5: str,
+    digest: Callable[[Path], str] = md5_of_content,
+) -> None:
     """Put the first of `urls` whose content has the checksum `md5` at `target`.
+
+    `digest` computes the checksum of a file: of its content, or of what counts in an archive.
 
     Raises UserError that tells, for each address, why it was of no use.  A bar on stderr shows
     progress where stderr is a terminal.
@@ -69,7 +76,7 @@ def download(urls: Sequence[str], target: Path, md5: str) -> None:
                 fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
                 try:
                     fetch(url, str(part), None)
-                    found = md5_of_content(part)
+                    found = digest(part)
                 # A failing transfer raises OSError (requests' exceptions are), a bad address
                 # ValueError, and a page that is no gzip file UserError, itself a ValueError.
                 except (OSError, ValueError) as error:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from minigen.data import arrays, digits, folder, mnist, plane, stacked, tables, text
+from minigen.data import arrays, digits, folder, mnist, plane, speech, stacked, tables, text
 from minigen.data.dataset import SPLITS, WHOLE, Dataset
 from minigen.errors import unknown_name
 
@@ -26,6 +26,7 @@ REGISTRY: dict[str, Callable[[str, Path | None], Dataset]] = {
     "wine": tables.load_wine,
     "breast-cancer": tables.load_breast_cancer,
     "shakespeare": text.load,
+    "spoken-digits": speech.load,
 }
 
 
@@ -43,7 +44,8 @@ def load(
 
     name_or_path: a name out of `available()`, or the path of your own .npy or .npz file
                   (`minigen.data.arrays` tells what it may hold) or .txt file, or of a folder
-                  of images (`minigen.data.folder`).
+                  of images (`minigen.data.folder`), or sound (`minigen.data.speech`): a .wav file
+                  or a folder of them.
     split:        ``"train"``, ``"val"`` or ``"test"``; of one's own data also ``"all"``.
     data_dir:     folder with the files of a named data set; `MINIGEN_DATA` where it is not given.
 
@@ -57,6 +59,8 @@ def load(
     path = Path(name).expanduser()
     if path.suffix == ".txt":
         return text.load_text(path, split)
+    if speech.is_sound(path):
+        return speech.load_sounds(path, split)
     if path.is_dir():
         return folder.load_folder(path, split)
     if path.suffix in arrays.SUFFIXES or len(path.parts) > 1 or path.exists():
@@ -65,5 +69,5 @@ def load(
         "data",
         name,
         REGISTRY,
-        also="the path of a .npy, .npz or .txt file or of a folder of images",
+        also="the path of a .npy, .npz, .txt or .wav file or of a folder of images or sounds",
     )
