@@ -27,6 +27,7 @@ from minigen.ops.pooling import *
 from minigen.ops.random import *
 from minigen.ops.reduction import *
 from minigen.ops.shape import *
+from minigen.ops.time_first import *
 from minigen.ops.unfold import *
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Pictures, as PNG files: images, curves with oracles, latent spaces, densities, attention."""
+"""Pictures, as PNG files: images, curves with oracles, latent spaces, densities, sounds."""
 
 from minigen.plots.animation import save_animation
 from minigen.plots.attention import save_attention
@@ -11,6 +11,7 @@ from minigen.plots.plane import (
     save_point_clouds,
     save_warped_grid,
 )
+from minigen.plots.sound import save_spectrograms, save_waveforms
 
 __all__ = [
     "mosaic",
@@ -26,6 +27,8 @@ __all__ = [
     "save_pairs",
     "save_point_clouds",
     "save_scatter",
+    "save_spectrograms",
     "save_strips",
     "save_warped_grid",
+    "save_waveforms",
 ]
