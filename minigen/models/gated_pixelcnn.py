@@ -13,10 +13,10 @@ ReLUs (the paper's equation 2), ⊙ elementwise and σ the sigmoid:
     y = tanh(W_f ∗ x + V_f·label) ⊙ σ(W_g ∗ x + V_g·label)
 
 **Where the row shift happens.** Once, and only here: the vertical stack starts from
-`shift_down(x)`, the image moved down by one row. Its kernels look at their own row, to both sides, and at the rows
-above; on the moved image "row i and above" means x's rows up to i − 1, which is what the horizontal
-stack of row i may hear of. Without the shift the model reads the pixel that it predicts, and those
-to its right; with a second one it never sees the row above.
+`shift_down(x)`, the image moved down by one row. Its kernels look at their own row, to both sides,
+and at the rows above; on the moved image that means x's rows up to i − 1, which is what the
+horizontal stack of row i may hear of. Without the shift the model reads the pixel that it predicts,
+and those to its right; with a second one it never sees the row above.
 
     v ──(k/2+1)×k──┬───── gate ──────────────── v'         v starts as shift_down(x)
                    └─ 1×1 ─┐
