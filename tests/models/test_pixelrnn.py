@@ -1,6 +1,5 @@
 """PixelRNN: who sees whom, what sampling with carried state computes, and what is refused."""
 
-import functools
 import math
 
 import numpy as np
@@ -29,7 +28,6 @@ def some_images(n: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).random((n, 1, height, width)) < 0.5).astype(float)
 
 
-@functools.cache
 def jacobian(kind: str, height: int, width: int, layers: int, **options: int) -> np.ndarray:
     """|∂ logit (r, c) / ∂ pixel (s, d)|, the largest over some images: (H, W, H, W)."""
     mg.manual_seed(7)
