@@ -1,8 +1,8 @@
 """Animations: pictures of a training's progress, one after another, in a GIF file.
 
 A GIF shows at most 256 colours. Pictures here are grids of grey digits or point clouds in a few
-colours, for which that is enough; the palette is made from the last frame and used for all, so that
-nothing flickers.
+colours, for which that is enough; one palette is made from some of the frames and used for all, so
+that nothing flickers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["save_animation"]
+
+PALETTE_FRAMES = 8
 
 Frame = npt.NDArray[Any] | str | os.PathLike[str]
 
@@ -59,7 +61,7 @@ def save_animation(
     pictures = [_picture(frame, columns) for frame in frames]
     size = pictures[0].size
     pictures = [picture if picture.size == size else picture.resize(size) for picture in pictures]
-    palette = pictures[-1].quantize(256)
+    palette = _palette(pictures)
     indexed = [picture.quantize(palette=palette, dither=Dither.NONE) for picture in pictures]
     times = [round(1000 * seconds)] * (len(indexed) - 1) + [round(1000 * hold)]  # milliseconds
     buffer = io.BytesIO()
@@ -74,6 +76,18 @@ def save_animation(
         disposal=1,
     )
     write_bytes(path, buffer.getvalue())
+
+
+def _palette(pictures: Sequence[Image]) -> Image:
+    """An indexed picture with the 256 colours that suit the first, the last and some between."""
+    from PIL import Image
+
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, PALETTE_FRAMES).round().astype(int))
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (width, height * len(chosen)))
+    for row, index in enumerate(chosen):
+        strip.paste(pictures[index], (0, row * height))
+    return strip.quantize(256)
 
 
 def _picture(frame: Frame, columns: int | None) -> Image:
