@@ -15,6 +15,7 @@ from . import (
     recurrent,
     reduction,
     shape,
+    time_first,
 )
 from .core import Case, Spec
 
@@ -29,6 +30,7 @@ SPECS: list[Spec] = [
     *convolution.SPECS,
     *images.SPECS,
     *normalization.SPECS,
+    *time_first.SPECS,
 ]
 
 __all__ = ["SPECS", "Case", "Spec"]
