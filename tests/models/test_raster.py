@@ -65,6 +65,16 @@ def test_samples_are_as_frequent_as_they_are_likely(kind):
     assert (np.abs(frequency - probability) < 5 * deviation + 1e-12).all()
 
 
+def test_samples_of_a_categorical_model_are_as_frequent_as_they_are_likely():
+    model, n = tiny("plain", (1, 1, 2), head="categorical", values=3), 20_000
+    drawn = model.sample(n, generator=mg.Generator(0)).numpy().reshape(n, 2)
+    frequency = np.bincount(np.rint(drawn * 2).astype(int) @ [3, 1], minlength=9) / n
+    x = np.array(list(itertools.product(range(3), repeat=2))).reshape(9, 1, 1, 2) / 2
+    probability = np.exp(model.log_prob(mg.tensor(x)).numpy())
+    deviation = np.sqrt(probability * (1 - probability) / n)
+    assert (np.abs(frequency - probability) < 5 * deviation + 1e-12).all()
+
+
 @BOTH
 def test_the_loss_is_nats_per_image(kind):
     model = tiny(kind, (1, 3, 3))
@@ -198,6 +208,18 @@ def test_known_pixels_are_kept_exactly_and_the_others_vary(kind, cached):
         drawn[:, :, known], np.broadcast_to(given, (8, 1, 4, 4))[:, :, known]
     )
     assert (drawn[:, :, ~known].std(axis=0) > 0).all()
+
+
+def test_what_is_drawn_depends_on_the_given_pixels_before_it():
+    """The share of ones at the second pixel is the model's own, given the first."""
+    model, n = tiny("plain", (1, 1, 2)), 4000
+    for first in (0.0, 1.0):
+        given = np.array([[[first, np.nan]]])
+        drawn = model.sample(n, given=given, generator=mg.Generator(0)).numpy()[:, 0, 0, 1]
+        logit = model(mg.tensor(np.array([[[[first, 0.0]]]]))).numpy()[0, 0, 0, 1]
+        assert drawn.mean() == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.04)
+    both = [model(mg.tensor(np.array([[[[v, 0.0]]]]))).numpy()[0, 0, 0, 1] for v in (0.0, 1.0)]
+    assert abs(both[0] - both[1]) > 0.5
 
 
 def test_each_image_may_know_other_pixels():
