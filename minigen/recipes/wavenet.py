@@ -42,16 +42,16 @@ PAUSE = 0.25  # seconds between two sounds of one file
 class WaveNetConfig(Config):
     """The hyper-parameters of the WaveNet."""
 
-    steps: int = option(2000, "training steps", minimum=1)
-    batch_size: int = option(4, "windows of sound per step", minimum=1)
-    evaluate_every: int = option(500, "steps between measurements on the val split", minimum=1)
+    steps: int = option(1300, "training steps", minimum=1)
+    batch_size: int = option(2, "windows of sound per step", minimum=1)
+    evaluate_every: int = option(325, "steps between measurements on the val split", minimum=1)
     window: int = option(2048, "samples to be predicted in each window", minimum=1)
     channels: int = option(32, "width of the residual path and of each gate", minimum=1)
     skip: int = option(64, "width of the skip path", minimum=1)
     doublings: int = option(10, "layers of a stack, dilated by 1, 2, 4, …", minimum=1, maximum=20)
     stacks: int = option(1, "stacks", minimum=1)
     labelled: bool = option(True, "whether the model is told the label, where there is one")
-    learning_rate: float = option(4e-3, "of Adam, at its highest", above=0)
+    learning_rate: float = option(5e-3, "of Adam, at its highest", above=0)
     warmup: int = option(50, "steps in which the learning rate rises to that", minimum=0)
     clip: float = option(1.0, "largest norm of the gradient", above=0)
     sample_seconds: float = option(0.6, "length of a sound that 'sample' draws", above=0)
@@ -68,8 +68,8 @@ class WaveNetRecipe(Recipe):
     saved = ("model", "optimizer", "schedule")
     samples_file = "samples.wav"
     budgets: ClassVar[Budgets] = {
-        "short": {"steps": 2000},
-        "long": {"steps": 12_000, "channels": 64, "skip": 128},
+        "short": {"steps": 1300},
+        "long": {"steps": 12_000, "evaluate_every": 1500},
     }
 
     @classmethod
