@@ -36,7 +36,7 @@ from minigen.metrics.lenet import LeNet
 __all__ = ["EXTRACTOR", "FeatureExtractor", "feature_extractor", "save_extractor"]
 
 FILE = Path(__file__).with_name("lenet-mnist.safetensors")
-EXTRACTOR = "lenet_000000"
+EXTRACTOR = "lenet_3c34c8"
 """The name of the extractor in the package, for names of metrics that are needed before it is."""
 
 FORMAT = "minigen feature extractor 1"

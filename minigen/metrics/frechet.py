@@ -57,12 +57,10 @@ def gaussian_frechet_distance(
 ) -> float:
     """d² of two Gaussians: means (D,), symmetric positive semidefinite covariances (D, D)."""
     gap = np.asarray(mean_1, dtype=np.float64) - mean_2
-    root = _square_root(np.asarray(covariance_1, dtype=np.float64))
-    product = root @ covariance_2 @ root
-    eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)
-    cross = np.sqrt(np.maximum(eigenvalues, 0)).sum()
-    distance = gap @ gap + np.trace(covariance_1) + np.trace(covariance_2) - 2 * cross
-    return max(float(distance), 0.0)  # of equal Gaussians rounding leaves ±1e-13
+    first = np.asarray(covariance_1, dtype=np.float64)
+    second = np.asarray(covariance_2, dtype=np.float64)
+    spread = np.trace(first) + np.trace(second) - 2 * _trace_of_root(first, second)
+    return max(float(gap @ gap + spread), 0.0)  # of equal Gaussians rounding leaves ±1e-13
 
 
 def feature_rows(real: Array, fake: Array, least: int = 2) -> tuple[Matrix, Matrix]:
@@ -81,6 +79,14 @@ def feature_rows(real: Array, fake: Array, least: int = 2) -> tuple[Matrix, Matr
         columns = f"{rows[0].shape[1]} and {rows[1].shape[1]}"
         raise UserError(f"real and fake must have the same number of columns, got {columns}")
     return rows[0], rows[1]
+
+
+def _trace_of_root(first: Matrix, second: Matrix) -> float:
+    """tr (Σ₁Σ₂)^½."""
+    root = _square_root(first)
+    product = root @ second @ root
+    eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)  # symmetric but for rounding
+    return float(np.sqrt(np.maximum(eigenvalues, 0)).sum())
 
 
 def _square_root(matrix: Matrix) -> Matrix:

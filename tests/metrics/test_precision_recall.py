@@ -26,12 +26,18 @@ def by_definition(real, fake, k):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_it_is_what_the_definition_says(k, monkeypatch):
-    monkeypatch.setattr(room, "BLOCK", 7)  # several blocks, the last one not full
+def test_it_is_what_the_definition_says(k):
     real, fake = RANDOM.standard_normal((30, 2)), RANDOM.standard_normal((24, 2)) * 0.7 + 0.5
     expected = by_definition(real, fake, k)
     assert 0.1 < expected[1] < 0.99
     assert precision_recall(real, fake, k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_several_blocks_of_which_the_last_is_not_full_change_nothing(monkeypatch):
+    real, fake = RANDOM.standard_normal((30, 2)), RANDOM.standard_normal((24, 2))
+    whole = precision_recall(real, fake)
+    monkeypatch.setattr(room, "BLOCK", 7)
+    assert precision_recall(real, fake) == whole
 
 
 def test_a_radius_is_the_distance_to_the_kth_other_point():
