@@ -88,6 +88,7 @@ def _created(arguments: argparse.Namespace) -> Any:
     if arguments.model is None:
         raise UserError("train needs a model or --resume RUN; 'minigen list' shows the models")
     choose_backend(arguments.backend)
+    kind = find(arguments.model).for_data(arguments.data, arguments.data_dir)
     return Run.create(
         arguments.model,
         data=arguments.data,
@@ -96,7 +97,7 @@ def _created(arguments: argparse.Namespace) -> Any:
         seed=arguments.seed or 0,
         budget=arguments.budget or "short",
         steps=arguments.steps,
-        options=find(arguments.model).Config.parse(arguments.set or []),
+        options=kind.Config.parse(arguments.set or []),
     )
 
 

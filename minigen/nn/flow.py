@@ -135,8 +135,8 @@ class ActNorm(FlowLayer):
         """The flag may have changed."""
         self._is_ready = None
 
-    def _initialize(self, x: Tensor) -> None:
-        """Set scale and shift from the first batch; once."""
+    def initialize(self, x: Tensor) -> None:
+        """Set scale and shift from the first batch (N, C) or (N, C, H, W); later calls do nothing."""
         if self._is_ready is None:
             self._is_ready = bool(self.initialized.item())
         if self._is_ready or not x.size:
@@ -162,7 +162,7 @@ class ActNorm(FlowLayer):
         """Data (N, C) or (N, C, H, W) -> (z, log |det ∂z/∂x| (N,))."""
         bias, log_scale = self._shaped(x)
         if self.training:
-            self._initialize(x)
+            self.initialize(x)
         log_det = self.log_scale.sum() * _places(x)
         return (x + bias) * exp(log_scale), _for_each(x, log_det)
 

@@ -29,6 +29,7 @@ from minigen.ops._windows import (
     correlate,
     correlate_weight,
     grown,
+    scatter_windows,
 )
 
 Pair = tuple[int, int]
@@ -171,17 +172,7 @@ def _scatter(
     matrix = b.xp.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(outputs, count * channels)
     products = b.xp.matmul(b.xp.ascontiguousarray(y).reshape(-1, outputs), matrix)
     products = products.reshape(n, rows, columns, count, channels)
-    for t, offset in enumerate(offsets):
-        # y[i] goes to i·stride + offset - low, where that lies inside the result
-        places, chosen = [], []
-        for axis, length in ((0, rows), (1, columns)):
-            start, step = offset[axis] - low[axis], stride[axis]
-            first = max(-(start // step), 0)
-            last = min((out.shape[1 + axis] - 1 - start) // step, length - 1)
-            chosen.append(slice(first, max(last + 1, first)))
-            places.append(slice(start + first * step, start + last * step + 1, step))
-        if all(part.stop > part.start for part in chosen):
-            out[:, places[0], places[1]] += products[:, chosen[0], chosen[1], t]
+    scatter_windows(b, products, out, offsets, stride, low)  # y[i] goes to i·stride + offset - low
 
 
 def _gather(

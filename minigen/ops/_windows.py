@@ -78,6 +78,28 @@ def gather_windows(b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: 
     return out
 
 
+@kernel
+def scatter_windows(
+    b: Any, products: Array, out: Array, taps: Sequence[Tap], step: Tap, low: Sequence[int]
+) -> None:
+    """``out[n, i·step + tap_t - low] += products[n, i, t]``, in place; what falls outside is lost.
+
+    (N, rows, columns, taps, C), into (N, H, W, C); also known as col2im.
+    """
+    _, rows, columns, _, _ = products.shape
+    for t, tap in enumerate(taps):
+        places, chosen = [], []
+        for axis, length in ((0, rows), (1, columns)):
+            start = tap[axis] - low[axis]
+            first = max(-(start // step[axis]), 0)
+            last = min((out.shape[1 + axis] - 1 - start) // step[axis], length - 1)
+            chosen.append(slice(first, max(last + 1, first)))
+            begin = start + first * step[axis]
+            places.append(slice(begin, start + last * step[axis] + 1, step[axis]))
+        if all(part.stop > part.start for part in chosen):
+            out[:, places[0], places[1]] += products[:, chosen[0], chosen[1], t]
+
+
 def _runs(taps: Sequence[Tap]) -> list[Tap]:
     """``taps`` cut into stretches [first, last) of direct neighbours in one row."""
     cuts = [0]

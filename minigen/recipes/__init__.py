@@ -70,6 +70,14 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.realnvp:RealNVPRecipe",
         "normalizing flow of couplings, points and tables (Dinh et al. 2017); NICE",
     ),
+    "realnvp-images": Entry(
+        "minigen.recipes.realnvp_image:ImageRealNVPRecipe",
+        "the same for images, multi-scale; what realnvp is where the data are images (ibid.)",
+    ),
+    "glow": Entry(
+        "minigen.recipes.glow:GlowRecipe",
+        "flow with invertible 1×1 convolutions, images (Kingma & Dhariwal 2018)",
+    ),
     "wavenet": Entry(
         "minigen.recipes.wavenet:WaveNetRecipe",
         "dilated causal convolutions for sound, spoken digits (van den Oord et al. 2016)",

@@ -116,6 +116,14 @@ class Recipe(ABC):
         return {**cls.budgets[budget], **cls.budgets_for_data.get(data, {}).get(budget, {})}
 
     @classmethod
+    def for_data(cls, data: str | None, data_dir: str | None) -> type[Recipe]:
+        """The recipe that trains on `data` (None: its own choice): this one.
+
+        Overridden by a name that stands for several models, one for each kind of data.
+        """
+        return cls
+
+    @classmethod
     def load_data(cls, data: str, split: str, data_dir: str | None) -> Any:
         """One split of a data set. Overridden by a model that trains on two at once."""
         from minigen.data import load

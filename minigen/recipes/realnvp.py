@@ -5,6 +5,7 @@
     minigen train realnvp --data breast-cancer                    30 columns
     minigen train realnvp --set coupling=additive                 NICE
     minigen train realnvp --data mine.npy                         (N, D), D >= 2
+    minigen train realnvp --data mnist                            images: recipes/realnvp_image.py
 
 **What to expect.** The headline is `nll_nats`, the mean of −log p(x) over held-out rows, exact, in
 nats. For the plane the floor is known, the entropy of the density that the points come from: 1.131
@@ -36,6 +37,7 @@ from minigen.errors import UserError
 from minigen.metrics.baselines import gaussian_nats
 from minigen.metrics.entropy import PLANE_DENSITIES, entropy
 from minigen.models.realnvp import ACTIVATIONS, COUPLINGS, RealNVP
+from minigen.recipes import find
 from minigen.recipes.base import Budgets, Oracle, Recipe
 from minigen.recipes.config import Config, option
 
@@ -100,6 +102,14 @@ class RealNVPRecipe(Recipe):
         "wine": {"short": WINE, "long": WINE},
         "breast-cancer": {"short": BREAST_CANCER, "long": BREAST_CANCER},
     }
+
+    @classmethod
+    def for_data(cls, data: str | None, data_dir: str | None) -> type[Recipe]:
+        """Images of grey values have a recipe of their own, `recipes/realnvp_image.py`."""
+        if data is None:
+            return cls
+        sample = cls.load_data(data, "val", data_dir)
+        return find("realnvp-images") if sample.kind == "image" and sample.levels else cls
 
     @classmethod
     def describe(cls, config: RealNVPConfig, train: Dataset) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Run:
         Raises:
             UserError: one line for anything that cannot be; nothing is written then.
         """
-        kind = find(model)
+        kind = find(model).for_data(data, data_dir)
         data = data or kind.default_data
         if type(seed) is not int or seed < 0:
             raise UserError(f"seed must be a whole number >= 0, got {seed!r}")
@@ -97,7 +97,7 @@ class Run:
         train, held_out = (kind.load_data(data, split, data_dir) for split in ("train", CHOOSE_ON))
         settings = {
             "minigen": __version__,
-            "model": model,
+            "model": kind.name,
             "data": data,
             "data_dir": data_dir,
             "seed": seed,

@@ -1,0 +1,60 @@
+"""Recipe: the flow of `minigen/models/glow.py`, on digits that fit in the package or on MNIST.
+
+minigen train glow                                            8×8 digits, 17 grey values
+minigen train glow --data mnist
+minigen train glow --data mnist --set pixels=logit alpha=0.05
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from minigen.models.glow import Glow
+from minigen.models.image_flow import ImageFlow
+from minigen.recipes.base import Budgets
+from minigen.recipes.config import option
+from minigen.recipes.image_flow import ImageFlowConfig, ImageFlowRecipe
+
+__all__ = ["GlowConfig", "GlowRecipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlowConfig(ImageFlowConfig):
+    """The hyper-parameters of Glow."""
+
+    flow_steps: tuple[int, ...] = option(
+        (6, 10), "K at each scale; as many numbers as scales", minimum=1
+    )
+    hidden: tuple[int, ...] = option(
+        (32, 64), "channels in the couplings' networks at each scale", minimum=1
+    )
+
+
+class GlowRecipe(ImageFlowRecipe):
+    """Glow; see `ImageFlowRecipe` for how it is trained."""
+
+    name = "glow"
+    title = "Glow"
+    Config = GlowConfig
+    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 60_000, "flow_steps": (8, 16)}}
+    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
+        "digits": {
+            "short": {"steps": 800, "evaluate_every": 100, "flow_steps": (4, 4)},
+            "long": {"steps": 4000, "flow_steps": (4, 4)},
+        }
+    }
+
+    def make_model(self, shape: tuple[int, int, int], levels: int) -> ImageFlow:
+        """Glow with the configured scales."""
+        config: GlowConfig = self.config
+        return Glow(
+            shape,
+            levels,
+            config.flow_steps,
+            config.hidden,
+            config.pixels,
+            config.alpha,
+            config.limit,
+        )
