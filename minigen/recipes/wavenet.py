@@ -42,9 +42,9 @@ PAUSE = 0.25  # seconds between two sounds of one file
 class WaveNetConfig(Config):
     """The hyper-parameters of the WaveNet."""
 
-    steps: int = option(1300, "training steps", minimum=1)
+    steps: int = option(2600, "training steps", minimum=1)
     batch_size: int = option(2, "windows of sound per step", minimum=1)
-    evaluate_every: int = option(325, "steps between measurements on the val split", minimum=1)
+    evaluate_every: int = option(650, "steps between measurements on the val split", minimum=1)
     window: int = option(2048, "samples to be predicted in each window", minimum=1)
     channels: int = option(32, "width of the residual path and of each gate", minimum=1)
     skip: int = option(64, "width of the skip path", minimum=1)
@@ -68,7 +68,7 @@ class WaveNetRecipe(Recipe):
     saved = ("model", "optimizer", "schedule")
     samples_file = "samples.wav"
     budgets: ClassVar[Budgets] = {
-        "short": {"steps": 1300},
+        "short": {"steps": 2600},
         "long": {"steps": 12_000, "evaluate_every": 1500},
     }
 
