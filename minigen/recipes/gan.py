@@ -28,6 +28,13 @@ from minigen.recipes.config import option
 __all__ = ["DCGANConfig", "DCGANRecipe", "GANConfig", "GANRecipe", "WGANGPConfig", "WGANGPRecipe"]
 
 
+POINTS = ("ring", "grid", "moons", "eight-gaussians")
+PLANE = {
+    **{"steps": 10_000, "evaluate_every": 500, "batch_size": 128, "latent": 8, "hidden": (64, 64)},
+    **{"generator_lr": 2e-3, "discriminator_lr": 2e-3, "r1": 0.1, "ema": 0.995, "decay": True},
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class GANConfig(AdversarialConfig):
     """The hyper-parameters of the dense GAN."""
@@ -49,6 +56,9 @@ class GANRecipe(AdversarialRecipe):
     Config = GANConfig
     default_data = "ring"
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
+    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
+        name: {"short": PLANE, "long": {**PLANE, "steps": 50_000}} for name in POINTS
+    }
 
     @classmethod
     def describe(cls, config: GANConfig, train: Dataset) -> dict[str, Any]:
