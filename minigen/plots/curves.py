@@ -16,10 +16,14 @@ from minigen.plots.figure import COLOURS, FAINT, INK, new_figure, save_figure, s
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["save_curves", "save_scatter"]
 
 Records = Sequence[Mapping[str, Any]]
+
+LABEL_SIZE = 8  # points, of the text beside an oracle's line
+LABEL_GAP, LEADER = 13.0, 12.0  # pixels: between the middles of two labels; from line to label
 
 
 def save_curves(
@@ -36,6 +40,11 @@ def save_curves(
         metrics: the names to draw, the headline first; its panel is the large one.
         title: a line above.
     """
+    save_figure(curves_figure(records, metrics, title), path)
+
+
+def curves_figure(records: Records, metrics: Sequence[str], title: str | None = None) -> Figure:
+    """The picture that `save_curves` saves."""
     metrics = [name for name in metrics if any(name in record for record in records)]
     rest = len(metrics) - 1
     figure = new_figure(960 if rest > 0 else 720, 480)
@@ -50,7 +59,7 @@ def save_curves(
             axes.set_xlabel("step", fontsize=9, color=INK)
     if title:
         figure.suptitle(title, fontsize=12, color=INK, x=0.075, ha="left")
-    save_figure(figure, path)
+    return figure
 
 
 def _draw_metric(axes: Axes, records: Records, name: str, large: bool) -> None:
@@ -70,18 +79,13 @@ def _draw_metric(axes: Axes, records: Records, name: str, large: bool) -> None:
         )
         # The first steps of a run are far above all that follows: they may leave the picture.
         ends.extend((values.min(), values[len(values) // 20 :].max()))
-    for index, oracle in enumerate(_oracles(records, name)):
-        colour = COLOURS[1 + index % 4]
-        value = float(oracle["value"])
-        ends.append(value)
-        axes.axhline(value, color=colour, linestyle="--", linewidth=1.2)
-        axes.annotate(
-            f"{oracle['label']}: {value:.2f}", (1.0, value), (-4, 3), color=colour, fontsize=8,
-            xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", va="bottom",
-        )  # fmt: skip
+    oracles = [(str(o["label"]), float(o["value"])) for o in _oracles(records, name)]
+    ends.extend(value for _, value in oracles)
     if ends and max(ends) > min(ends):
         spread = max(ends) - min(ends)
         axes.set_ylim(min(ends) - 0.06 * spread, max(ends) + 0.1 * spread)
+    if oracles:
+        _draw_lines(axes, oracles)
     axes.set_title(name, fontsize=10 if large else 9, color=INK, loc="left")
     if large:
         axes.legend(
@@ -90,6 +94,64 @@ def _draw_metric(axes: Axes, records: Records, name: str, large: bool) -> None:
         )  # fmt: skip
     elif last:
         axes.set_title(last, fontsize=8, color=COLOURS[0], loc="right")
+
+
+def _draw_lines(axes: Axes, lines: Sequence[tuple[str, float]]) -> None:
+    """Horizontal lines, each with its label to the right of the panel, where no curve runs.
+
+    The panel gives up the room for that. Labels of lines that lie close together are moved apart,
+    and a thin leader goes from each line to its own. The limits of y must be settled before.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    texts = [f"{label}: {value:.2f}" for label, value in lines]
+    box, width = axes.get_position(), figure.get_size_inches()[0] * figure.dpi
+    room = LEADER + 4 + max(_text_width(figure, text) for text in texts)
+    axes.set_position((box.x0, box.y0, box.width - room / width, box.height))
+    values = np.array([value for _, value in lines])
+    heights = axes.transData.transform(np.stack([np.zeros(len(values)), values], axis=1))[:, 1]
+    panel = axes.get_window_extent()
+    places = spread_out(heights, LABEL_GAP, panel.y0, panel.y1)
+    for index, (text, value) in enumerate(zip(texts, values, strict=True)):
+        colour = COLOURS[1 + index % 4]
+        axes.axhline(value, color=colour, linestyle="--", linewidth=1.2)
+        offset = (LEADER * 72 / figure.dpi, (places[index] - heights[index]) * 72 / figure.dpi)
+        axes.annotate(
+            text, (1.0, value), offset, color=colour, fontsize=LABEL_SIZE,
+            xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8,
+                        "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def spread_out(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Move `places` (N,) as little as possible until they are `gap` apart, in their order.
+
+    The least sum of squares under y_{i+1} − y_i ≥ gap is isotonic regression of y_i − i·gap: blocks
+    of neighbours in the wrong order take their mean (the pool-adjacent-violators algorithm; Barlow
+    et al. 1972). All end between `low` and `high` where there is room for that.
+    """
+    order = np.argsort(places, kind="stable")
+    slots = gap * np.arange(len(places))
+    blocks: list[list[float]] = []  # [mean, how many], rising means
+    for place in places[order] - slots:
+        blocks.append([float(place), 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (first, n), (second, m) = blocks.pop(-2), blocks.pop()
+            blocks.append([(n * first + m * second) / (n + m), n + m])
+    means = np.concatenate([np.full(int(count), mean) for mean, count in blocks])
+    moved = np.empty(len(places))
+    moved[order] = np.clip(means, low, max(low, high - slots[-1])) + slots
+    return moved
+
+
+def _text_width(figure: Figure, text: str) -> float:
+    """Width of a label in pixels."""
+    probe = figure.text(0, 0, text, fontsize=LABEL_SIZE)
+    width = float(probe.get_window_extent().width)
+    probe.remove()
+    return width
 
 
 def _oracles(records: Records, name: str) -> list[Mapping[str, Any]]:
