@@ -258,6 +258,24 @@ def test_a_moving_average_equals_the_plain_one(dtype):
     np.testing.assert_allclose(fast, plain, rtol=PRECISION[dtype])
 
 
+@pytest.mark.parametrize("dtype", sorted(PRECISION))
+@pytest.mark.parametrize("shape", [(1,), (7,), (5, 2, 3), (0, 3)])
+def test_the_way_back_through_a_gate_equals_the_plain_one(dtype, shape):
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=shape).astype(dtype)
+    parts = np.tanh(rng.normal(size=(*shape[:-1], 2 * shape[-1]))).astype(dtype)
+    b = get_backend("numpy")
+    plain = defaults["gate_backward"](b, g, parts)
+    fast = KERNELS["gate_backward"](b, g, parts)
+    if 0 in shape:
+        assert fast is NotImplemented
+        return
+    assert (fast.dtype, fast.shape) == (g.dtype, parts.shape)
+    np.testing.assert_allclose(fast, plain, rtol=PRECISION[dtype], atol=PRECISION[dtype])
+    apart = np.repeat(parts, 2, axis=-1)[..., ::2]
+    assert KERNELS["gate_backward"](b, g, apart) is NotImplemented
+
+
 # ---------------------------------------------------------------- the ops above them
 
 USERS = {
@@ -274,6 +292,7 @@ USERS = {
     "convolve_weight",
     "conv2d",
     "conv_transpose2d",
+    "gated_tanh",
 }
 CHOSEN = [spec for spec in SPECS if spec.name in USERS]
 
