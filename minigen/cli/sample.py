@@ -12,7 +12,8 @@ SUMMARY = "draw new samples from a trained model into a file"
 EXAMPLES = """\
   minigen sample runs/vae --n 64 --out samples.png    a grid of images
   minigen sample runs/vae --n 1000 --out samples.npy  the array (n, C, H, W)
-  minigen sample runs/gpt --n 3 --out samples.txt     texts"""
+  minigen sample runs/gpt --n 3 --out samples.txt     texts
+  minigen sample runs/wavenet --n 10 --out digits.wav sounds, one after the other"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
