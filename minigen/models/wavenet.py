@@ -65,10 +65,15 @@ class Layer(nn.Module):
         self.dilated = nn.Conv1d(channels, 2 * channels, 2, dilation=dilation)  # W_f and W_g
         self.residual = None if last else nn.Linear(channels, channels)  # A
 
+    def bias(self, condition: Tensor | None) -> Tensor:
+        """What is added to the gates: (N, 2C), or (2C,) without a condition."""
+        bias = self.dilated.bias
+        assert bias is not None
+        return bias if condition is None else bias + condition
+
     def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor | None, Tensor]:
         """(T, N, C), (N, 2C) → next x and z, both (T − d, N, C)."""
-        bias = self.dilated.bias if condition is None else self.dilated.bias + condition
-        gates = mg.conv_time_first(x, self.dilated.weight, bias, self.dilation)
+        gates = mg.conv_time_first(x, self.dilated.weight, self.bias(condition), self.dilation)
         z = mg.gated_tanh(gates)  # (T − d, N, 2C) -> (T − d, N, C)
         if self.residual is None:
             return None, z
@@ -220,9 +225,7 @@ class WaveNet(nn.Module):
         temperature: divides the logits, so that under 1 the likely becomes likelier; 0 is argmax.
         """
         xp = active.backend.xp
-        with mg.no_grad():
-            queues = Queues(self, past, labels)
-        n = past.shape[0]
+        queues, n = Queues(self, past, labels), past.shape[0]
         drawn = xp.empty((n, length), dtype=np.int64)
         generator = generator or mg.default_generator()
         u = generator.uniform((length, n, 1), dtype="float64").data
@@ -255,40 +258,31 @@ class Queues:
     """
 
     def __init__(self, model: WaveNet, past: Tensor, labels: Tensor | None = None) -> None:
-        xp = active.backend.xp
-        c = self.channels = model.channels
-        count = len(model.dilations)
-        levels = past[:, past.shape[1] - model.receptive_field :]
-        rows = model.embed(levels)  # (R, N, 2C)
+        xp, c = active.backend.xp, model.channels
+        self.channels, self.turn = c, 0
         self.before, self.now = model.front.weight.data[:, :c], model.front.weight.data[:, c:]
-        self.newest = levels.data[:, -1]
-        self.turn = 0
-        scale = xp.ones(2 * c, dtype=rows.dtype)
-        scale[c:] = 0.5  # of the sigmoid's half
-        self.products, self.biases, self.residuals, self.rings = [], [], [], []
-        x: Any = rows[:-1, :, :c] + rows[1:, :, c:]
-        found = []
-        for layer, condition in zip(model.layers, model.conditions(labels, past.shape[0])):
-            weight, bias = layer.dilated.weight.data, layer.dilated.bias.data
-            past_tap, now_tap = (weight[:, :, k].T * scale for k in (0, 1))  # (C, 2C)
-            self.products.append(xp.concatenate([past_tap, now_tap], axis=1))  # (C, 4C)
-            total = bias * scale if condition is None else (bias + condition.data) * scale
-            self.biases.append(total)
-            waiting = x.data[x.shape[0] - layer.dilation :]  # (d, N, C), the oldest first
-            self.rings.append(xp.matmul(waiting, past_tap) + total)
-            if layer.residual is not None:
-                weight, bias = layer.residual.weight.data, layer.residual.bias.data
-                self.residuals.append((xp.ascontiguousarray(weight.T) * 0.5, bias + 0))
-            x, z = layer(x, condition)
-            found.append(z.data[-1])
-        self.z = xp.concatenate(found, axis=1) * 2  # (N, C·L), without the gate's ½
-        skip, hidden, out = model.skip, model.hidden, model.out
-        self.head = [
-            (xp.ascontiguousarray(skip.weight.data.T) * 0.5, skip.bias.data + 0),
-            (xp.ascontiguousarray(hidden.weight.data.T), hidden.bias.data + 0),
-            (xp.ascontiguousarray(out.weight.data.T), out.bias.data + 0),
-        ]
-        self.slices = [slice(i * c, (i + 1) * c) for i in range(count)]
+        self.newest = past.data[:, -1]
+        with mg.no_grad():
+            rows = model.embed(past[:, past.shape[1] - model.receptive_field :])  # (R, N, 2C)
+            x: Any = rows[:-1, :, :c] + rows[1:, :, c:]  # (R − 1, N, C)
+            scale = xp.ones(2 * c, dtype=rows.dtype)
+            scale[c:] = 0.5  # of the sigmoid
+            self.products, self.biases, self.residuals, self.rings = [], [], [], []
+            found = []
+            for layer, condition in zip(model.layers, model.conditions(labels, past.shape[0])):
+                assert isinstance(layer, Layer)
+                weight = layer.dilated.weight.data  # (2C, C, 2)
+                taps = [weight[:, :, k].T * scale for k in (0, 1)]  # (C, 2C): past and now
+                self.products.append(xp.concatenate(taps, axis=1))  # (C, 4C)
+                self.biases.append(layer.bias(condition).data * scale)
+                waiting = x.data[x.shape[0] - layer.dilation :]  # (d, N, C), the oldest first
+                self.rings.append(xp.matmul(waiting, taps[0]) + self.biases[-1])  # (d, N, 2C)
+                if layer.residual is not None:
+                    self.residuals.append(_columns(layer.residual, 0.5))
+                x, z = layer(x, condition)
+                found.append(z.data[-1] * 2)
+        self.z = xp.concatenate(found, axis=1)  # (N, C·L), without the gate's ½
+        self.head = [_columns(model.skip, 0.5), _columns(model.hidden), _columns(model.out)]
         self._predict()
 
     def push(self, levels: Any) -> None:
@@ -302,7 +296,7 @@ class Queues:
             gates = ring[place] + both[:, 2 * c :]  # (N, 2C)
             xp.add(both[:, : 2 * c], self.biases[i], out=ring[place])  # for d samples later
             xp.tanh(gates, out=gates)
-            z = self.z[:, self.slices[i]]
+            z = self.z[:, i * c : (i + 1) * c]
             xp.add(gates[:, c:], 1, out=z)
             z *= gates[:, :c]
             if i < len(self.residuals):
@@ -320,3 +314,10 @@ class Queues:
             xp.maximum(y, 0, out=y)
         weight, bias = self.head[-1]
         self.logits = xp.matmul(y, weight) + bias
+
+
+def _columns(layer: nn.Linear, factor: float = 1.0) -> tuple[Any, Any]:
+    """A linear layer as it is multiplied from the right: factor · Wᵀ, contiguous, and b."""
+    assert layer.bias is not None
+    weight = active.backend.xp.ascontiguousarray(layer.weight.data.T)
+    return weight * factor, layer.bias.data + 0  # a copy, as all that a queue holds

@@ -77,8 +77,8 @@ class WaveNetRecipe(Recipe):
         """The rate, and how many labels there are."""
         if train.kind != "audio":
             raise UserError(f"wavenet needs sound, and {train.name} has {train.kind}")
-        told = config.labelled and train.labels is not None
-        return {"rate": train.rate, "labels": int(train.labels.max()) + 1 if told else 0}
+        told = train.labels if config.labelled else None
+        return {"rate": train.rate, "labels": 0 if told is None else int(told.max()) + 1}
 
     def build(self) -> None:
         """The model and Adam."""
@@ -160,10 +160,11 @@ class WaveNetRecipe(Recipe):
         with mg.no_grad():
             for number, clip in enumerate(_levels(data)):
                 levels = precede(clip, past, mulaw.SILENCE)[None]  # (T,) -> (1, R + T)
+                told = data.labels if self.labels else None
                 nats = self.model.loss(
                     mg.tensor(levels[:, :-1]),
                     mg.tensor(levels[:, past:]),
-                    mg.tensor(data.labels[number : number + 1].copy()) if self.labels else None,
+                    None if told is None else mg.tensor(told[number : number + 1].copy()),
                     reduction="none",
                 )
                 found.append(nats.numpy().astype(np.float64).sum())
