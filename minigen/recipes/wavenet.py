@@ -67,6 +67,7 @@ class WaveNetRecipe(Recipe):
     default_data = "spoken-digits"
     saved = ("model", "optimizer", "schedule")
     samples_file = "samples.wav"
+    score_of = "clip"
     budgets: ClassVar[Budgets] = {
         "short": {"steps": 2600},
         "long": {"steps": 12_000, "evaluate_every": 1500},
@@ -150,11 +151,11 @@ class WaveNetRecipe(Recipe):
 
     def evaluate(self, data: Dataset, thorough: bool) -> dict[str, float]:
         """`nll_nats_per_sample` and `bits_per_sample` of the whole split; nothing is random."""
-        nats = self.nats(data).sum() / len(data.data)
+        nats = -self.score(data).sum() / len(data.data)
         return {"nll_nats_per_sample": float(nats), "bits_per_sample": float(nats / math.log(2))}
 
-    def nats(self, data: Dataset) -> np.ndarray:
-        """−ln p of every clip of a split, each from its beginning: (N,) float64."""
+    def score(self, data: Dataset) -> np.ndarray:
+        """log p(clip | its label), exact, of every clip from its beginning: (N,) nats."""
         self.model.eval()
         past, found = self.model.receptive_field, []
         with mg.no_grad():
@@ -167,7 +168,7 @@ class WaveNetRecipe(Recipe):
                     None if told is None else mg.tensor(told[number : number + 1].copy()),
                     reduction="none",
                 )
-                found.append(nats.numpy().astype(np.float64).sum())
+                found.append(-nats.numpy().astype(np.float64).sum())
         return np.array(found)
 
     def oracles(self, data: Dataset, train: Dataset | None = None) -> list[Oracle]:

@@ -112,7 +112,7 @@ def test_the_headline_is_the_probability_with_which_sampling_would_draw_the_clip
     recipe = Run.open(finished).recipe
     model = recipe.model.to_dtype("float64")
     val = load(tones, "val")
-    past, nats, count = model.receptive_field, 0.0, 0
+    past, nats, count, scores = model.receptive_field, 0.0, 0, []
     for clip, label in zip(val.clips(), val.labels):
         levels = np.concatenate([np.full(past, mulaw.SILENCE), mulaw.encode(clip)])[None]
         told = mg.tensor(np.array([label]))
@@ -121,6 +121,8 @@ def test_the_headline_is_the_probability_with_which_sampling_would_draw_the_clip
                 logits = model.next_logits(mg.tensor(levels[:, : past + t]), told).numpy()[0]
             nats += np.logaddexp.reduce(logits) - logits[levels[0, past + t]]
         count += len(clip)
+        scores.append(-nats - sum(scores))
+    np.testing.assert_allclose(recipe.score(val), scores, rtol=1e-12)
     got = recipe.evaluate(val, thorough=False)
     assert got["nll_nats_per_sample"] == pytest.approx(nats / count, rel=1e-12)
     assert got["bits_per_sample"] == pytest.approx(nats / count / np.log(2), rel=1e-12)
