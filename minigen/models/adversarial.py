@@ -37,14 +37,14 @@ vectors) back afterwards. So each step leaves the other network as it was, bit f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import minigen as mg
 from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
+from minigen.backends import Array
 
 __all__ = [
     "LOSSES",
@@ -151,22 +151,30 @@ def _slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return slope.reshape(len(x), -1)  # (N, …) -> (N, D)
 
 
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
+class frozen:  # noqa: N801 (reads as what it does: `with frozen(network):`)
     """Inside, `network` computes as ever and learns nothing; afterwards it is as it was.
 
     Gradients flow *through* it to its inputs, but not to its parameters. Buffers may move inside,
     as a batch norm in training moves its statistics, and are put back.
+
+    It may be kept and entered at every step, which saves the walk through the network's modules;
+    not inside itself.
     """
-    learned = [p for p in network.parameters() if p.requires_grad]
-    kept = [(buffer, buffer.data.copy()) for buffer in network.buffers()]
-    for parameter in learned:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learned:
+
+    def __init__(self, network: nn.Module) -> None:
+        self.learned = [p for p in network.parameters() if p.requires_grad]
+        self.buffers = list(network.buffers())
+        self.values: list[Array] = []
+
+    def __enter__(self) -> None:
+        self.values = [buffer.data.copy() for buffer in self.buffers]
+        for parameter in self.learned:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *error: object) -> None:
+        for parameter in self.learned:
             parameter.requires_grad_(True)
-        for buffer, values in kept:
+        for buffer, values in zip(self.buffers, self.values, strict=True):
             buffer.data[...] = values
             note_write(buffer.data)
+        self.values = []

@@ -99,6 +99,8 @@ class AdversarialRecipe(Recipe):
             raise ValueError("augment needs images, got points")
         self.game = LOSSES[config.loss]
         self.generator, self.discriminator = self.networks()
+        self.generator_rests = frozen(self.generator)
+        self.discriminator_rests = frozen(self.discriminator)
         betas = (config.beta1, config.beta2)
         self.generator_optimizer = mg.optim.Adam(
             self.generator.parameters(), lr=config.generator_lr, betas=betas
@@ -145,7 +147,7 @@ class AdversarialRecipe(Recipe):
     def discriminator_step(self, real: mg.Tensor, labels: mg.Tensor | None) -> dict[str, Any]:
         """One update of the discriminator; the generator stays as it is."""
         config: AdversarialConfig = self.config
-        with mg.no_grad(), frozen(self.generator):
+        with mg.no_grad(), self.generator_rests:
             fake = self.generator(self.noise(len(real)), labels)
         real_logits, fake_logits = self.judge(real, labels), self.judge(fake, labels)
         loss = self.game.discriminator(real_logits, fake_logits)
@@ -167,7 +169,7 @@ class AdversarialRecipe(Recipe):
 
     def generator_step(self, count: int, labels: mg.Tensor | None) -> dict[str, Any]:
         """One update of the generator; the discriminator stays as it is."""
-        with frozen(self.discriminator):
+        with self.discriminator_rests:
             fake = self.generator(self.noise(count), labels)
             loss = self.game.generator(self.judge(fake, labels))
             norm = _update(self.generator_optimizer, loss)

@@ -6,8 +6,7 @@ A check counts only if it passes on minigen as it is and fails on minigen with t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,20 +68,18 @@ def penalty_with(norm: Callable[[mg.Tensor], mg.Tensor]) -> Callable[[Patch], No
     return replace(mg, "norm", lambda slopes, dim: norm(slopes))
 
 
-@contextmanager
-def nothing_frozen(network: Any) -> Iterator[None]:
-    yield
+class NothingFrozen(adversarial.frozen):
+    def __enter__(self) -> None:
+        self.values = []
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
-@contextmanager
-def buffers_not_put_back(network: Any) -> Iterator[None]:
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in network.parameters():
-            parameter.requires_grad_(True)
+class BuffersNotPutBack(adversarial.frozen):
+    def __exit__(self, *error: object) -> None:
+        self.values = [buffer.data.copy() for buffer in self.buffers]
+        super().__exit__()
 
 
 def one_optimizer_for_both(patch: Patch) -> None:
@@ -94,11 +91,11 @@ def one_optimizer_for_both(patch: Patch) -> None:
         self.generator_optimizer = self.discriminator_optimizer = mg.optim.Adam(both)
 
     patch.setattr(Recipe, "build", build)
-    patch.setattr(recipe, "frozen", nothing_frozen)
+    patch.setattr(recipe, "frozen", NothingFrozen)
 
 
 def fakes_not_detached(patch: Patch) -> None:
-    patch.setattr(recipe, "frozen", nothing_frozen)
+    patch.setattr(recipe, "frozen", NothingFrozen)
     patch.setattr(mg, "no_grad", mg.enable_grad)
 
 
@@ -148,12 +145,12 @@ PLANTS = [
           run(STEP, "gan", images, folder)),
     Plant(
         "the other network's batch norm remembers this network's step",
-        replace(recipe, "frozen", buffers_not_put_back),
+        replace(recipe, "frozen", BuffersNotPutBack),
         run("test_batch_norm_s_memory_moves_in_its_own_step_only", images, folder),
     ),
     Plant(
         "spectral norm's vectors move in the generator's step",
-        replace(recipe, "frozen", buffers_not_put_back),
+        replace(recipe, "frozen", BuffersNotPutBack),
         run(STEP, "dcgan", images, folder),
     ),
     Plant(
