@@ -49,3 +49,30 @@ def test_labels_of_another_length_are_refused():
 def test_a_split_of_another_name_is_refused():
     with pytest.raises(UserError, match="split must be one of"):
         make(np.zeros((3, 2)), split="valid")
+
+
+def test_clips_of_different_lengths_lie_one_after_the_other():
+    lengths = np.array([3, 1, 4])
+    sounds = Dataset(
+        "toy",
+        "train",
+        np.arange(8, dtype=np.int16),
+        np.array([7, 8, 9]),
+        "audio",
+        None,
+        lengths,
+        8000,
+    )
+    assert len(sounds) == 3
+    assert [clip.tolist() for clip in sounds.clips()] == [[0, 1, 2], [3], [4, 5, 6, 7]]
+    some = sounds.select(np.array([2, 0]))
+    assert [clip.tolist() for clip in some.clips()] == [[4, 5, 6, 7], [0, 1, 2]]
+    assert (some.labels.tolist(), some.rate) == ([9, 7], 8000)
+    (whole,) = make(np.arange(6).reshape(3, 2)).clips()
+    assert whole.shape == (3, 2)
+
+
+@pytest.mark.parametrize("lengths", [[3, 4], [8, 0], [9, -1]])
+def test_lengths_that_do_not_fit_the_data_are_refused(lengths):
+    with pytest.raises(UserError, match="lengths must be >= 1 with the sum 8, the length"):
+        Dataset("toy", "train", np.zeros(8), None, "audio", None, np.array(lengths), 8000)
