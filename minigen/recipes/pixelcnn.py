@@ -46,18 +46,18 @@ BINARIZATIONS = ("dynamic", "static", "threshold")
 class PixelCNNConfig(Config):
     """The hyper-parameters of the PixelCNN."""
 
-    steps: int = option(5500, "training steps", minimum=1)
+    steps: int = option(5000, "training steps", minimum=1)
     batch_size: int = option(16, "images per step", minimum=1)
-    evaluate_every: int = option(1100, "steps between measurements on the val split", minimum=1)
+    evaluate_every: int = option(1000, "steps between measurements on the val split", minimum=1)
     head: str = option("bernoulli", "what a pixel may be", choices=HEADS)
     components: int = option(5, "bumps of the logistic-mixture", minimum=1)
     binarization: str = option(
         "dynamic", "how grey pixels become 0 or 1 (head bernoulli)", choices=BINARIZATIONS
     )
-    hidden: int = option(24, "channels h; the residual stream has 2h", minimum=1)
-    blocks: int = option(6, "residual blocks", minimum=1)
-    kernel: int = option(3, "side of the masked kernels, odd", minimum=1)
-    first_kernel: int = option(7, "side of the first kernel, odd", minimum=3)
+    hidden: int = option(20, "channels h; the residual stream has 2h", minimum=1)
+    blocks: int = option(5, "residual blocks", minimum=1)
+    kernel: int = option(5, "side of the masked kernels, odd", minimum=1)
+    first_kernel: int = option(15, "side of the first kernel, odd", minimum=3)
     learning_rate: float = option(2e-3, "of Adam, at its highest", above=0)
     warmup: int = option(100, "steps in which the learning rate rises to that", minimum=0)
     clip: float = option(100.0, "largest norm of the gradient, nats per image", above=0)
@@ -70,10 +70,12 @@ class PixelCNNConfig(Config):
 class GatedPixelCNNConfig(PixelCNNConfig):
     """The hyper-parameters of the Gated PixelCNN."""
 
-    steps: int = option(4500, "training steps", minimum=1)
-    evaluate_every: int = option(900, "steps between measurements on the val split", minimum=1)
+    steps: int = option(4000, "training steps", minimum=1)
+    evaluate_every: int = option(1000, "steps between measurements on the val split", minimum=1)
     hidden: int = option(20, "channels h of both stacks", minimum=1)
     blocks: int = option(5, "layers after the first", minimum=1)
+    kernel: int = option(3, "side of their kernels, odd", minimum=1)
+    first_kernel: int = option(19, "side of the first kernel, odd", minimum=3)
     conditional: bool = option(False, "tell the model each image's label")
 
 
@@ -252,6 +254,8 @@ DIGITS: Budgets = {
         "binarization": "threshold",
         "hidden": 24,
         "blocks": 3,
+        "kernel": 3,
+        "first_kernel": 7,
     },
     "long": {
         "steps": 5000,
@@ -260,6 +264,8 @@ DIGITS: Budgets = {
         "binarization": "threshold",
         "hidden": 32,
         "blocks": 4,
+        "kernel": 3,
+        "first_kernel": 7,
     },
 }
 
