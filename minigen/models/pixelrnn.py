@@ -32,9 +32,9 @@ the last pixel of a row there is no right, and as the paper has it, the row belo
 see it. Because the second LSTM's map is read one row later, it may see its own pixel: in the first
 layer a 1×1 product of the image is added to its gates. With that a pixel sees *all* before it.
 
-**Sampling**: `minigen/models/raster.py`; here `RowPainter` and `DiagonalPainter` carry the state
-from pixel to pixel. Heads: `minigen/models/pixel_heads.py`. The recipe, with the numbers reached:
-`minigen/recipes/pixelrnn.py`.
+**Sampling**: `minigen/models/raster.py`; the state is carried from pixel to pixel, see
+`minigen/models/pixelrnn_state.py`. Heads: `minigen/models/pixel_heads.py`. The recipe, with the
+numbers reached: `minigen/recipes/pixelrnn.py`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ import minigen as mg
 from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
-from minigen.models.pixel_cache import CachedConvolution, RowsAbove
+from minigen.models.pixel_cache import CachedConvolution
+from minigen.models.pixelrnn_state import DiagonalState, RowState
 from minigen.models.raster import RasterModel
 from minigen.nn import init
-from minigen.ops.line_recurrent import line_lstm, lstm_cell
+from minigen.ops.line_recurrent import line_lstm
 
 __all__ = ["KINDS", "DiagonalBiLSTM", "PixelRNN", "RowLSTM"]
 
@@ -105,6 +106,10 @@ class RowLSTM(nn.Module):
         h = self.lstm(x).permute(0, 3, 1, 2)  # (N, 2h, H, W) -> (N, H, W, h) -> (N, h, H, W)
         return x + self.widen(h)
 
+    def start(self, n: int, width: int) -> RowState:
+        """For drawing n images cell by cell."""
+        return RowState(self, n, width)
+
 
 class DiagonalBiLSTM(nn.Module):
     """One residual layer, from both upper corners: (N, 2h, H, W) → (N, 2h, H, W).
@@ -126,6 +131,10 @@ class DiagonalBiLSTM(nn.Module):
         own = None if self.pixel is None else self.pixel(image)
         h = self.left(x) + shift_down(self.right(x, own))  # (N, H, W, h)
         return x + self.widen(h.permute(0, 3, 1, 2))  # (N, H, W, h) -> (N, h, H, W)
+
+    def start(self, n: int, width: int) -> DiagonalState:
+        """For drawing n images cell by cell."""
+        return DiagonalState(self, n, width)
 
 
 def shift_down(x: Tensor) -> Tensor:
@@ -199,107 +208,6 @@ class PixelRNN(RasterModel):
         return Carried(self, n)
 
 
-# ---------------------------------------------------------------- sampling, state carried along
-
-
-class RowState:
-    """A `RowLSTM`, one cell at a time: keeps h and c of the row above.
-
-    `input[j][0]`, (N, 2h): where the layer's input at cell j is written.
-    """
-
-    def __init__(self, layer: RowLSTM, n: int, width: int) -> None:
-        xp, weight = active.backend.xp, layer.lstm.state.data
-        hidden = weight.shape[1]
-        self.inputs = CachedConvolution(layer.lstm.inputs, n, width, 1)
-        self.widen = CachedConvolution(layer.widen, n, width, 1)
-        self.input = self.inputs.input
-        self.above = RowsAbove(weight[:, :, None], n, width)  # (4h, h, k) -> (4h, h, 1, k)
-        self.h = xp.zeros((n, width, hidden), dtype=weight.dtype)
-        self.c = [xp.zeros((n, hidden), dtype=weight.dtype) for _ in range(width)]
-        self.shape = n, width, 4 * hidden
-        self.from_state = xp.zeros(self.shape, dtype=weight.dtype)
-
-    def begin_row(self, pixels: Array | None) -> None:
-        """State-to-state for the whole row: the row above is finished."""
-        if pixels is not None:
-            self.above.push(self.h)
-            self.from_state = self.above.product().reshape(self.shape)
-
-    def at(self, j: int) -> Array:
-        """What the layer adds at cell j: (N, 2h)."""
-        z = self.inputs.at(j, 0)  # (N, 4h)
-        z += self.from_state[:, j]
-        h = self.widen.input[j][0]
-        _step(z, self.c[j], h)
-        self.h[:, j] = h
-        return self.widen.at(j, 0)
-
-
-class DiagonalState:
-    """A `DiagonalBiLSTM`, one cell at a time.
-
-    The first LSTM keeps h of the row above and h and c of the cell to the left. The second one is
-    read a row later: when a row is finished, it walks it from the right end to the left.
-
-    `input[j][0]`, (N, 2h): where the layer's input at cell j is written.
-    """
-
-    def __init__(self, layer: DiagonalBiLSTM, n: int, width: int) -> None:
-        xp, weight = active.backend.xp, layer.left.state.data
-        hidden = weight.shape[1]
-        self.inputs = CachedConvolution(layer.left.inputs, n, width, 1)
-        self.right_inputs = CachedConvolution(layer.right.inputs, n, width, 1)
-        self.pixel = None if layer.pixel is None else CachedConvolution(layer.pixel, n, width, 1)
-        self.widen = CachedConvolution(layer.widen, n, width, 1)
-        self.input = self.inputs.input
-        (self.above, self.beside), (self.right_above, self.right_beside) = (
-            [xp.ascontiguousarray(lstm.state.data[:, :, k].T) for k in range(2)]  # (h, 4h) each
-            for lstm in (layer.left, layer.right)
-        )
-        self.h, self.right = (xp.zeros((width, n, hidden), dtype=weight.dtype) for _ in range(2))
-        self.from_above = xp.zeros((width, n, 4 * hidden), dtype=weight.dtype)
-        self.c = xp.zeros((n, hidden), dtype=weight.dtype)
-
-    def begin_row(self, pixels: Array | None) -> None:
-        """The second LSTM crosses the finished row; the first one starts anew at its left end."""
-        xp = active.backend.xp
-        self.c[...] = 0
-        if pixels is None:
-            return
-        self.from_above = xp.matmul(self.h, self.above)  # (W, N, h) -> (W, N, 4h)
-        features = self.inputs.current.finished()  # (N, W, 2h)
-        from_above = xp.matmul(self.right, self.right_above)  # (W, N, h) -> (W, N, 4h)
-        memory = xp.zeros_like(self.c)
-        for j in reversed(range(features.shape[1])):
-            self.right_inputs.input[j][0][...] = features[:, j]
-            z = self.right_inputs.at(j, 0)  # (N, 4h)
-            z += from_above[j]
-            if j + 1 < features.shape[1]:
-                z += xp.matmul(self.right[j + 1], self.right_beside)
-            if self.pixel is not None:
-                self.pixel.input[j][0][...] = pixels[:, j]
-                z += self.pixel.at(j, 0)
-            _step(z, memory, self.right[j])
-
-    def at(self, j: int) -> Array:
-        """What the layer adds at cell j: (N, 2h)."""
-        xp = active.backend.xp
-        z = self.inputs.at(j, 0)  # (N, 4h)
-        z += self.from_above[j]
-        if j:
-            z += xp.matmul(self.h[j - 1], self.beside)
-        _step(z, self.c, self.h[j])
-        xp.add(self.h[j], self.right[j], out=self.widen.input[j][0])
-        return self.widen.at(j, 0)
-
-
-def _step(z: Array, c: Array, h: Array) -> None:
-    """One cell of N images: c in place, h written; (N, 4h), (N, h), (N, h)."""
-    xp = active.backend.xp
-    lstm_cell(active.backend, z, c, xp.empty_like(c), h)
-
-
 class Carried:
     """A PixelRNN, one pixel's column of features at a time (`raster.Painter`)."""
 
@@ -308,7 +216,7 @@ class Carried:
         self.first, self.last, self.out = (
             CachedConvolution(layer, n, width, 1) for layer in (model.first, model.last, model.out)
         )
-        self.layers = [_state_of(layer, n, width) for layer in model.layers]
+        self.layers = [_with_state(layer).start(n, width) for layer in model.layers]
         self.started = False
 
     def begin_row(self) -> None:
@@ -335,8 +243,6 @@ class Carried:
         self.first.input[j][0][:, 0] = values * 2.0 - 1.0
 
 
-def _state_of(layer: nn.Module, n: int, width: int) -> RowState | DiagonalState:
-    if isinstance(layer, RowLSTM):
-        return RowState(layer, n, width)
-    assert isinstance(layer, DiagonalBiLSTM)
-    return DiagonalState(layer, n, width)
+def _with_state(layer: nn.Module) -> RowLSTM | DiagonalBiLSTM:
+    assert isinstance(layer, RowLSTM | DiagonalBiLSTM)
+    return layer

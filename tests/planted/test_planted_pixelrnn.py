@@ -9,7 +9,7 @@ import pytest
 from op_specs import checks
 from suite import check_of, test_of
 
-from minigen.models import pixelrnn
+from minigen.models import pixelrnn, pixelrnn_state
 from minigen.nn import masked
 from minigen.ops import line_recurrent
 
@@ -139,18 +139,20 @@ PLANTS = [
     Plant(
         "sampling: the state of the row above left out",
         changed(
-            pixelrnn.RowState, "begin_row", lambda original, state, pixels: original(state, None)
+            pixelrnn_state.RowState,
+            "begin_row",
+            lambda original, state, pixels: original(state, None),
         ),
         carried("row"),
     ),
     Plant(
         "sampling: memory that runs on from the end of a row",
-        changed(pixelrnn.DiagonalState, "begin_row", _memory_kept),
+        changed(pixelrnn_state.DiagonalState, "begin_row", _memory_kept),
         carried("diagonal"),
     ),
     Plant(
         "sampling: the right-to-left state of a row earlier",
-        changed(pixelrnn.DiagonalState, "begin_row", _late),
+        changed(pixelrnn_state.DiagonalState, "begin_row", _late),
         carried("diagonal"),
     ),
     Plant(
