@@ -3,6 +3,7 @@
 from minigen.plots.animation import save_animation
 from minigen.plots.attention import save_attention
 from minigen.plots.curves import save_curves, save_scatter
+from minigen.plots.game import save_game
 from minigen.plots.histograms import save_histograms
 from minigen.plots.images import mosaic, save_grid, save_manifold, save_pairs, save_strips
 from minigen.plots.modes import save_label_bars, save_modes
@@ -20,6 +21,7 @@ __all__ = [
     "save_attention",
     "save_curves",
     "save_density",
+    "save_game",
     "save_grid",
     "save_histograms",
     "save_label_bars",

@@ -246,10 +246,10 @@ class AdversarialRecipe(Recipe):
     def figures(self, folder: Path, data: Dataset, records: Sequence[Mapping[str, Any]]) -> None:
         """Curves of both sides with the verdict above, samples, their labels, the animation."""
         where = f"{self.name}, {self.config.loss}, {data.name}"
-        signs = ", ".join(self.verdict(records)) or "no sign of collapse or divergence"
-        curves = [self.headline, "discriminator_loss", "generator_loss", "real_accuracy"]
-        curves += ["fake_accuracy", "discriminator_grad_norm", "generator_grad_norm", "slope_norm"]
-        plots.save_curves(folder / "loss.png", records, curves, f"{where}: {signs}")
+        found = self.verdict(records)
+        title = f"{where}: {', '.join(found) or 'no sign of collapse or divergence'}"
+        sentences = list(found.values())
+        plots.save_game(folder / "loss.png", records, self.headline, title, sentences)
         samples = self.sample(THOROUGH_SAMPLES, 0)
         shown = samples[: 100 if self.is_image else 4000]
         self.looks.draw(folder / "samples.png", shown, f"{where}: samples")
