@@ -186,6 +186,42 @@ def gather_windows(
     return out
 
 
+# ---------------------------------------------------------------- gates
+
+
+def gate_backward(b: Any, g: Array, parts: Array) -> Any:
+    """The gradient of both halves; equals ``gate_backward`` in ``ops/time_first.py``."""
+    if not _blocks(parts, g):
+        return NotImplemented
+    out = np.empty_like(parts)
+    flat = [y.reshape(-1, y.shape[-1]) for y in (g, parts, out)]
+    loops().gate_backward(*flat, g.dtype.type(1))
+    return out
+
+
+def scatter_windows(
+    b: Any,
+    products: Array,
+    out: Array,
+    taps: Sequence[tuple[int, int]],
+    step: tuple[int, int],
+    low: Sequence[int],
+) -> Any:
+    """col2im in one pass; equals ``scatter_windows`` in ``ops/_windows.py``."""
+    usable = (
+        products.size >= max(SMALL, 1)
+        and products.dtype in FLOATS
+        and out.dtype == products.dtype
+        and products.flags.c_contiguous
+        and out.flags.c_contiguous
+    )
+    if not usable or loops() is None:
+        return NotImplemented
+    moves = np.array([[row - low[0], column - low[1]] for row, column in taps])
+    loops().scatter_windows(out, products, moves, tuple(step))
+    return None
+
+
 # ---------------------------------------------------------------- recurrent networks
 
 
@@ -216,6 +252,55 @@ def _blocks(first: Array, *others: Array, dtypes: Sequence[np.dtype] = FLOATS) -
         and all(x.dtype == first.dtype and x.flags.c_contiguous for x in (first, *others))
         and loops() is not None
     )
+
+
+# ---------------------------------------------------------------- flows
+
+
+def couple(b: Any, x: Array, said: Array, *, swap: bool, limit: float) -> Any:
+    """A coupling of images in float32; equals ``couple`` in ``ops/coupling.py``."""
+    found = _rows_of(x, said)
+    if found is None:
+        return NotImplemented
+    n, channels, height, width = x.shape
+    moved = said.shape[1] // 2
+    z, squashed, scale = (
+        np.empty((n, height, width, c), x.dtype) for c in (channels, moved, moved)
+    )
+    log_det = np.empty(n, x.dtype)
+    start = 0 if swap else channels - moved
+    flat = [y.reshape(n, -1, y.shape[-1]) for y in (z, squashed, scale, *found)]
+    loops().couple(*flat, log_det, start, x.dtype.type(limit), x.dtype.type(1 / limit))
+    first = [y.transpose(0, 3, 1, 2) for y in (z, squashed, scale)]
+    return first[0], log_det, first[1], first[2]
+
+
+def couple_backward(
+    b: Any, g: Array, g_log_det: Array, x: Array, squashed: Array, scale: Array, *, swap: bool
+) -> Any:
+    """The way back; equals ``couple_backward`` in ``ops/coupling.py``."""
+    found = _rows_of(g, x, squashed, scale)
+    if found is None:
+        return NotImplemented
+    n, channels, height, width = x.shape
+    moved = squashed.shape[1]
+    g_x, g_said = (np.empty((n, height, width, c), x.dtype) for c in (channels, 2 * moved))
+    start = 0 if swap else channels - moved
+    flat = [y.reshape(n, -1, y.shape[-1]) for y in (g_x, g_said, *found)]
+    loops().couple_backward(*flat, np.ascontiguousarray(g_log_det), start, x.dtype.type(1))
+    return g_x.transpose(0, 3, 1, 2), g_said.transpose(0, 3, 1, 2)
+
+
+def _rows_of(*images: Array) -> list[Array] | None:
+    """Images (N, C, H, W) in float32 as contiguous (N, H, W, C); None if that is not what they are.
+
+    What lies otherwise is copied.
+    """
+    if images[0].size < max(SMALL, 1) or loops() is None:
+        return None
+    if any(type(x) is not np.ndarray or x.ndim != 4 or x.dtype != FLOATS[0] for x in images):
+        return None
+    return [np.ascontiguousarray(x.transpose(0, 2, 3, 1)) for x in images]
 
 
 # ---------------------------------------------------------------- optimizers, one pass each
@@ -267,13 +352,17 @@ KERNELS: dict[str, Callable[..., Any]] = {
         adam_step,
         add_bias,
         average_step,
+        couple,
+        couple_backward,
         gate,
+        gate_backward,
         gather_windows,
         logistic,
         logit_cross_entropy,
         lstm_cell,
         lstm_cell_backward,
         rectify,
+        scatter_windows,
     )
 }
 """Name → kernel, as the backend registers them."""

@@ -172,6 +172,38 @@ def gather_windows(out: Array, source: Array, size: Any, strides: Any, runs: Arr
                 into[k] = taken[k]
 
 
+# ---------------------------------------------------------------- gates
+
+
+@compiled
+def gate_backward(g: Array, parts: Array, out: Array, one: Any) -> None:
+    """g·s·(1 - t²) and g·t·s·(1 - s): (M, C), (M, 2C) → (M, 2C)."""
+    count, size = g.shape
+    for m in range(count):
+        for k in range(size):
+            t = parts[m, k]
+            s = parts[m, size + k]
+            through = g[m, k] * s
+            out[m, k] = through * (one - t * t)
+            out[m, size + k] = through * t * (one - s)
+
+
+@compiled
+def scatter_windows(out: Array, products: Array, moves: Array, step: Any) -> None:
+    """Add (N, rows, columns, taps, C) into (N, H, W, C), each tap moved; what is outside is lost."""
+    samples, rows, columns, taps, channels = products.shape
+    height, width = out.shape[1], out.shape[2]
+    for n in range(samples):
+        for i in range(rows):
+            for j in range(columns):
+                for t in range(taps):
+                    row = i * step[0] + moves[t, 0]
+                    column = j * step[1] + moves[t, 1]
+                    if 0 <= row < height and 0 <= column < width:
+                        for c in range(channels):
+                            out[n, row, column, c] += products[n, i, j, t, c]
+
+
 # ---------------------------------------------------------------- recurrent networks
 
 
@@ -218,6 +250,74 @@ def lstm_cell_backward(
             g_z[m, 2 * size + k] = memory * i * (one - g * g)
             g_z[m, 3 * size + k] = state * shown * o * (one - o)
             g_c[m, k] = memory * f
+
+
+# ---------------------------------------------------------------- flows
+
+
+@contracted
+def couple(
+    z: Array,
+    squashed: Array,
+    scale: Array,
+    x: Array,
+    said: Array,
+    log_det: Array,
+    start: Any,
+    limit: Any,
+    inverse: Any,
+) -> None:
+    """z_b = x_b·exp(limit·tanh(r/limit)) + t in float32; (N, P, C), channels from ``start`` on."""
+    samples, places, channels = x.shape
+    moved = squashed.shape[2]
+    for n in range(samples):
+        t, e = squashed[n].reshape(-1), scale[n].reshape(-1)
+        for p in range(places):
+            for c in range(moved):
+                t[p * moved + c] = said[n, p, moved + c]
+        total = 0.0
+        for k in range(t.size):  # without gaps, so that many go side by side
+            t[k] = tanh_of(t[k] * inverse)
+        for k in range(t.size):
+            s = t[k] * limit
+            low = exp_of_negative(-abs(s))
+            e[k] = low if s < 0 else ONE / low
+        for k in range(t.size):
+            total += t[k]
+        log_det[n] = total * limit
+        for p in range(places):
+            for c in range(channels):
+                z[n, p, c] = x[n, p, c]
+            for c in range(moved):
+                z[n, p, start + c] = x[n, p, start + c] * e[p * moved + c] + said[n, p, c]
+
+
+@compiled
+def couple_backward(
+    g_x: Array,
+    g_said: Array,
+    g: Array,
+    x: Array,
+    squashed: Array,
+    scale: Array,
+    g_log_det: Array,
+    start: Any,
+    one: Any,
+) -> None:
+    """g_b·eˢ, g_b, and (g_b·eˢ·x_b + g_log_det)·(1 - squashed²)."""
+    samples, places, channels = x.shape
+    moved = squashed.shape[2]
+    for n in range(samples):
+        for p in range(places):
+            for c in range(channels):
+                g_x[n, p, c] = g[n, p, c]
+            for c in range(moved):
+                through = g[n, p, start + c] * scale[n, p, c]
+                g_x[n, p, start + c] = through
+                g_said[n, p, c] = g[n, p, start + c]
+                t = squashed[n, p, c]
+                by_raw = through * x[n, p, start + c] + g_log_det[n]
+                g_said[n, p, moved + c] = by_raw * (one - t * t)
 
 
 # ---------------------------------------------------------------- optimizers

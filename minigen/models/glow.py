@@ -1,8 +1,8 @@
 """Glow (Kingma & Dhariwal 2018, "Glow: generative flow with invertible 1×1 convolutions").
 
-**The model.** RealNVP's couplings, with two things between them made better. At each of L scales the
-image is squeezed (2×2 pixels to four channels), then K *steps* follow, then half of the channels
-leave as noise (`minigen/models/image_flow.py`). A step is three bijections (section 3):
+**The model.** RealNVP's couplings, with two things between them made better. At each of L scales
+the image is squeezed (2×2 pixels to four channels), then K *steps* follow, then half of the
+channels leave as noise (`minigen/models/image_flow.py`). A step is three bijections (section 3):
 
     ActNorm                  z = (x + b)·exp(s), one b and s for each channel
                              log |det| = H·W·∑ s
@@ -16,8 +16,8 @@ normalisation, whose likelihood of an image would depend on the others in its ba
 convolution replaces RealNVP's fixed exchange of halves: a rotation at first, then any mixture of
 channels that helps. In its LU form the determinant costs C, not C³.
 
-**One product.** The first two are affine in x with the same matrix everywhere, and are multiplied out
-before they meet the image:
+**One product.** The first two are affine in x with the same matrix everywhere, and are multiplied
+out before they meet the image:
 
     W ((x + b)·exp(s)) = (W diag(exp s)) x + (W diag(exp s)) b
 

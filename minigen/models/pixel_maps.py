@@ -44,11 +44,16 @@ __all__ = ["HistogramMap", "Logit", "dequantize", "quantize"]
 
 # Φ(z) ≈ sigmoid(A z + B z³) to 1.4e-4 (Bowling et al. 2009), which has an inverse in closed form.
 A, B = 1.5976, 0.07056
+EDGE = 2.0**-16
 
 
 def dequantize(x: Tensor, levels: int, generator: mg.Generator) -> Tensor:
-    """Values k/(L − 1) in [0, 1] → (k + u)/L in [0, 1], u ~ U[0, 1) drawn for each pixel."""
-    noise = generator.uniform(x.shape, dtype=x.dtype)
+    """Values k/(L − 1) in [0, 1] → (k + u)/L in (0, 1), u ~ U[0, 1) drawn for each pixel.
+
+    u stays 2⁻¹⁶ away from 0 and 1: in float32 255 + u would be rounded to 256 now and then, where
+    nothing is left of 1 − F, and one NaN is enough to lose a run.
+    """
+    noise = mg.clamp(generator.uniform(x.shape, dtype=x.dtype), EDGE, 1.0 - EDGE)
     return (x * (levels - 1) + noise) * (1.0 / levels)
 
 

@@ -26,6 +26,7 @@ from minigen.nn.container import _need_module
 from minigen.nn.flow import FlowLayer
 from minigen.nn.module import Module
 from minigen.ops.activation import logsigmoid, tanh
+from minigen.ops.coupling import affine_coupling
 from minigen.ops.creation import tensor, zeros
 from minigen.ops.elementwise import exp
 from minigen.ops.shape import concatenate, split
@@ -84,8 +85,8 @@ class _Coupling(FlowLayer):
             return a + b * (1 - self.mask)
         return concatenate([b, a] if self.swap else [a, b], 1)
 
-    def _condition(self, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
-        """What the conditioner says about b, in ``outputs`` tensors of b's shape."""
+    def _said(self, a: Tensor, b: Tensor) -> Tensor:
+        """What the conditioner says about b, ``outputs`` times as many channels."""
         said = self.conditioner(a)
         wanted = (b.shape[0], self.outputs * b.shape[1], *b.shape[2:])
         if not isinstance(said, Tensor) or said.shape != wanted:
@@ -93,7 +94,11 @@ class _Coupling(FlowLayer):
                 f"{type(self).__name__}: the conditioner must return shape {wanted} for an input "
                 f"of {a.shape}, got {getattr(said, 'shape', type(said).__name__)}"
             )
-        return split(said, b.shape[1], 1)
+        return said
+
+    def _condition(self, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        """The same in ``outputs`` tensors of b's shape."""
+        return split(self._said(a, b), b.shape[1], 1)
 
     def extra_repr(self) -> str:
         """How the data are cut."""
@@ -172,6 +177,9 @@ class AffineCoupling(_Coupling):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data (N, C, …) -> (z, log |det ∂z/∂x| (N,))."""
         a, b = self._cut(x)
+        if self.scale == "tanh" and self.mask is None:  # the same in one pass
+            said = self._said(a, b)
+            return affine_coupling(x, said, swap=self.swap, limit=self.limit)
         shift, log_scale, total = self._shift_and_log_scale(a, b)
         return self._join(a, b * exp(log_scale) + shift), total
 

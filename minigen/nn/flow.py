@@ -136,7 +136,7 @@ class ActNorm(FlowLayer):
         self._is_ready = None
 
     def initialize(self, x: Tensor) -> None:
-        """Set scale and shift from the first batch (N, C) or (N, C, H, W); later calls do nothing."""
+        """Set scale and shift from the first batch (N, C) or (N, C, H, W); once."""
         if self._is_ready is None:
             self._is_ready = bool(self.initialized.item())
         if self._is_ready or not x.size:

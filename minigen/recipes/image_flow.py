@@ -130,7 +130,7 @@ class ImageFlowRecipe(Recipe):
         return metrics if error is None else {**metrics, "inverse_error": error}
 
     def oracles(self, data: Dataset, train: Dataset | None = None) -> list[Oracle]:
-        """Independent pixels, the line to cross; even values, log₂ L; for MNIST the leak's floor."""
+        """Independent pixels, the line to cross; for MNIST the floor under which is a leak."""
         found = []
         if train is not None:
             value = histogram_bits(train, data)

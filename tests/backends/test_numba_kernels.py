@@ -276,6 +276,44 @@ def test_the_way_back_through_a_gate_equals_the_plain_one(dtype, shape):
     assert KERNELS["gate_backward"](b, g, apart) is NotImplemented
 
 
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize(("moved", "kept"), [(1, 1), (2, 3), (8, 8)])
+def test_a_coupling_and_its_way_back_equal_the_plain_ones(swap, moved, kept):
+    rng, b = np.random.default_rng(0), get_backend("numpy")
+    sizes = (moved + kept, 2 * moved, moved + kept)
+    x, said, g = (rng.normal(0, 2, (3, c, 4, 5)).astype(np.float32) for c in sizes)
+    x = laid_out(x, "channels-last")
+    options = {"swap": swap, "limit": 1.5}
+    plain, fast = (table["couple"](b, x, said, **options) for table in (defaults, KERNELS))
+    for expected, got in zip(plain, fast, strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    for by_sum in (rng.normal(size=3).astype(np.float32), np.broadcast_to(np.float32(2), 3)):
+        inputs = (b, g, by_sum, x, *plain[2:])
+        plain_back, fast_back = (
+            table["couple_backward"](*inputs, swap=swap) for table in (defaults, KERNELS)
+        )
+        for expected, got in zip(plain_back, fast_back, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    assert KERNELS["couple"](b, x.astype(np.float64), said, **options) is NotImplemented
+    assert KERNELS["couple"](b, x[:, :, 0], said[:, :, 0], **options) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", sorted(PRECISION))
+@pytest.mark.parametrize("step", [(1, 1), (2, 1)])
+def test_scattered_windows_equal_the_plain_version(dtype, step):
+    rng, b = np.random.default_rng(0), get_backend("numpy")
+    products = rng.normal(size=(2, 3, 4, 6, 5)).astype(dtype)
+    taps = [(row, column) for row in range(3) for column in range(2)]
+    plain = rng.normal(size=(2, 5, 4, 5)).astype(dtype)
+    fast = plain.copy()
+    defaults["scatter_windows"](b, products, plain, taps, step, (1, 1))
+    assert KERNELS["scatter_windows"](b, products, fast, taps, step, (1, 1)) is None
+    np.testing.assert_allclose(fast, plain, rtol=10 * PRECISION[dtype], atol=PRECISION[dtype])
+    gaps = products[..., ::2]
+    assert KERNELS["scatter_windows"](b, gaps, fast, taps, step, (1, 1)) is NotImplemented
+
+
 # ---------------------------------------------------------------- the ops above them
 
 USERS = {
@@ -293,6 +331,7 @@ USERS = {
     "conv2d",
     "conv_transpose2d",
     "gated_tanh",
+    "affine_coupling",
 }
 CHOSEN = [spec for spec in SPECS if spec.name in USERS]
 

@@ -6,6 +6,7 @@ run the same checks on broken ops.
 
 from . import (
     convolution,
+    coupling,
     elementwise,
     images,
     indexing,
@@ -28,6 +29,7 @@ SPECS: list[Spec] = [
     *recurrent.SPECS,
     *loss.SPECS,
     *convolution.SPECS,
+    *coupling.SPECS,
     *images.SPECS,
     *normalization.SPECS,
     *time_first.SPECS,
