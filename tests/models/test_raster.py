@@ -283,6 +283,8 @@ def test_a_conditional_model_wants_a_label_for_each_image():
         model(x)
     with pytest.raises(UserError, match=r"labels must be 2 integers, .* got int64 \(3,\)"):
         model(x, mg.tensor(np.array([0, 1, 2])))
+    with pytest.raises(UserError, match="labels must be from 0 to 2, got 3"):
+        model(x, mg.tensor(np.array([0, 3])))
 
 
 @BOTH
