@@ -49,6 +49,7 @@ import minigen as mg
 from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.models.gpt_step import newest_logits
 from minigen.nn import init
 
 __all__ = ["GPT", "KeyValueCache", "window_start"]
@@ -270,7 +271,8 @@ class GPT(nn.Module):
         """Append tokens to the texts in the cache, and say what follows: (N, T) → (N, V).
 
         Equal to `next_logits` of all tokens so far, whatever the portions in which they came. To
-        be called under `mg.no_grad()`, in evaluation mode.
+        be called under `mg.no_grad()`, in evaluation mode. One token at a time is computed on raw
+        arrays, `minigen/models/gpt_step.py`.
         """
         seen = cache.seen + tokens.shape[1]
         start = window_start(seen, self.context)
@@ -281,5 +283,7 @@ class GPT(nn.Module):
             new, held = new[:, -(seen - start) :], 0
         cache.seen, cache.start = seen, start
         cache.tokens[:, held : seen - start] = new
+        if new.shape[1] == 1 and new.dtype.kind in "iu" and not self.training:
+            return Tensor(newest_logits(self, new[:, 0], cache))
         x = self.transform(self.embed(Tensor(new), first=held), cache)  # (N, T) -> (N, T, E)
         return self.logits(x[:, -1])  # (N, T, E) -> (N, E) -> (N, V)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.autograd.tensor import Tensor
 from minigen.models.gpt import GPT, window_start
 
 V, C = 11, 8
@@ -133,7 +134,7 @@ def test_a_full_window_drops_its_older_half(context, expected):
 @pytest.mark.parametrize("context", [C, 5, 1])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_cached_logits_equal_the_naive_ones_at_every_step_and_past_the_window(context, batch):
-    model, length = tiny(context), 4 * context + 3
+    model, length = tiny(context).eval(), 4 * context + 3
     tokens = some_tokens(batch, length)
     cache = model.new_cache(batch)
     with mg.no_grad():
@@ -146,7 +147,7 @@ def test_cached_logits_equal_the_naive_ones_at_every_step_and_past_the_window(co
 
 @pytest.mark.parametrize("portions", [[3, 2, 1, 4, 1, 9, 1], [20, 1, 1, 1], [8, 1], [8, 8, 8], [9]])
 def test_portions_of_any_length_give_what_single_tokens_give(portions):
-    model = tiny()
+    model = tiny().eval()
     tokens, cache, end = some_tokens(2, sum(portions), seed=5), model.new_cache(2), 0
     with mg.no_grad():
         for portion in portions:
@@ -157,13 +158,28 @@ def test_portions_of_any_length_give_what_single_tokens_give(portions):
 
 
 def test_rows_of_a_batch_do_not_touch_one_another():
-    model, tokens = tiny(), some_tokens(3, 12)
+    model, tokens = tiny().eval(), some_tokens(3, 12)
     together, alone = model.new_cache(3), model.new_cache(1)
     with mg.no_grad():
         for t in range(12):
             all_rows = model.cached_logits(mg.tensor(tokens[:, t : t + 1]), together).numpy()
             one_row = model.cached_logits(mg.tensor(tokens[1:2, t : t + 1]), alone).numpy()
             np.testing.assert_allclose(all_rows[1:2], one_row, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_step_on_raw_arrays_equals_the_recorded_ops_it_stands_for():
+    model, tokens = tiny().eval(), some_tokens(3, C)
+    raw, recorded = model.new_cache(3), model.new_cache(3)
+    with mg.no_grad():
+        for t in range(C):
+            new = mg.tensor(tokens[:, t : t + 1])
+            got = model.cached_logits(new, raw).numpy()
+            want = model.train().cached_logits(new, recorded).numpy()  # dropout is 0
+            model.eval()
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+    for one, two in zip([*raw.keys, *raw.values], [*recorded.keys, *recorded.values]):
+        np.testing.assert_allclose(Tensor(one).numpy(), Tensor(two).numpy(), rtol=0, atol=1e-12)
 
 
 def test_a_training_step_stays_in_float32_and_on_the_device():

@@ -31,7 +31,7 @@ from minigen import nn
 from minigen.autograd import gradients, primitive
 from minigen.autograd.primitive import registry
 from minigen.backends.numpy_backend import NumpyBackend
-from minigen.models import gpt, realnvp, vae
+from minigen.models import gpt, gpt_step, realnvp, vae
 from minigen.recipes import gpt as gpt_recipe
 
 Patch = pytest.MonkeyPatch
@@ -466,7 +466,7 @@ REALNVP = [
 ]
 
 _CACHE = "test_cached_logits_equal_the_naive_ones_at_every_step_and_past_the_window"
-_window_nats = gpt_recipe._window_nats
+_put_window_nats = gpt_recipe._put_window_nats
 
 
 def _one_early(cache: gpt.KeyValueCache, block: int, v: mg.Tensor) -> mg.Tensor:
@@ -508,7 +508,11 @@ GPT = [
             "embed",
             lambda original, self, tokens, first=0: original(self, tokens, max(first - 1, 0)),
         ),
-        test_of("models/test_gpt.py", _CACHE, 8, 3),
+        test_of(
+            "models/test_gpt.py",
+            "test_portions_of_any_length_give_what_single_tokens_give",
+            [3, 2, 1, 4, 1, 9, 1],
+        ),
     ),
     Plant(
         "the newest values written over the ones before",
@@ -520,7 +524,33 @@ GPT = [
                 _one_early(self, block, v),
             ),
         ),
+        test_of(
+            "models/test_gpt.py",
+            "test_portions_of_any_length_give_what_single_tokens_give",
+            [3, 2, 1, 4, 1, 9, 1],
+        ),
+    ),
+    Plant(
+        "a step of one token that writes its keys over the ones before",
+        changed(
+            gpt_step,
+            "_attend",
+            lambda original, layer, x, keys, values, place: original(
+                layer, x, keys, values, max(place - 1, 0)
+            ),
+        ),
         test_of("models/test_gpt.py", _CACHE, 8, 1),
+    ),
+    Plant(
+        "a step of one token without the scale of its attention",
+        changed(
+            gpt_step,
+            "_attend",
+            lambda original, layer, x, keys, values, place: original(
+                layer, x * math.sqrt(x.shape[1] // layer.heads), keys, values, place
+            ),
+        ),
+        test_of("models/test_gpt.py", _CACHE, 8, 3),
     ),
     Plant(
         "logits from a copy of the table",
@@ -530,11 +560,13 @@ GPT = [
         ),
     ),
     Plant(
-        "windows of the evaluation that count one prediction twice",
+        "windows of the evaluation that take one prediction from too short a past",
         replace(
             gpt_recipe,
-            "_window_nats",
-            lambda model, windows, starts, keep: _window_nats(model, windows, starts, keep - 1),
+            "_put_window_nats",
+            lambda model, windows, starts, keep, into: _put_window_nats(
+                model, windows, starts, keep - 1, into
+            ),
         ),
         test_of(
             "recipes/test_gpt_recipe.py",
