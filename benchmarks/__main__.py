@@ -18,6 +18,7 @@ from benchmarks.harness import QUICK, Effort, measure
 from benchmarks.machine import describe, limit_threads
 from benchmarks.probes import PROBES
 from benchmarks.process import WorkerError
+from benchmarks.sampling import chart as sampling_chart
 from benchmarks.workloads import BY_DEFAULT, WORKLOADS, workload_from
 
 
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         default=Path("benchmarks/results"),
-        help="folder for benchmark.json and benchmark.png (default: %(default)s)",
+        help="folder for benchmark.json and the charts (default: %(default)s)",
     )
     return arguments
 
@@ -116,8 +117,12 @@ def main(arguments: list[str] | None = None) -> int:
     print(report.table(results))
     json_path, chart_path = options.out / "benchmark.json", options.out / "benchmark.png"
     json_path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    drawn = chart.draw(results, chart_path)
-    print(f"\n{json_path}" + (f"\n{chart_path}" if drawn else ""))
+    growth_path = options.out / "sampling.png"
+    print(f"\n{json_path}")
+    if chart.draw(results, chart_path):
+        print(chart_path)
+    if sampling_chart.draw(results, growth_path):
+        print(growth_path)
     return 0
 
 

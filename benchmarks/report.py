@@ -99,9 +99,18 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
     ]
 
 
+def lines_of(measured: dict[str, Any]) -> list[str]:
+    """The lines of one entry, whichever kind it is."""
+    if "growth" in measured:
+        from benchmarks.sampling import report as sampling
+
+        return sampling.lines(measured)
+    return probe_lines(measured) if "figures" in measured else workload_lines(measured)
+
+
 def table(report: dict[str, Any]) -> str:
     """The whole report as text."""
     blocks = [machine_lines(report["machine"])]
     for measured in report["measured"]:
-        blocks.append(probe_lines(measured) if "figures" in measured else workload_lines(measured))
+        blocks.append(lines_of(measured))
     return "\n\n".join("\n".join(block) for block in blocks)

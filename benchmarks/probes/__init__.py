@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.probes import flat_memory, import_time
+from benchmarks.sampling import probe as sampling
 
 PROBES: dict[str, Callable[[bool, Callable[[str], None]], dict[str, Any]]] = {
     "import": import_time.probe,
     "memory": flat_memory.probe,
+    **sampling.PROBES,
 }
