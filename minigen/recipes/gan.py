@@ -34,6 +34,11 @@ PLANE = {
     **{"generator_lr": 4e-3, "discriminator_lr": 4e-3, "r1": 0.1, "ema": 0.99, "decay": True},
 }
 
+CRITIC_PLANE = {
+    **{"steps": 4000, "evaluate_every": 250, "batch_size": 128, "latent": 2, "ema": 0.99},
+    **{"hidden": (128, 128, 128), "generator_lr": 1e-3, "discriminator_lr": 1e-3, "decay": True},
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class GANConfig(AdversarialConfig):
@@ -149,7 +154,9 @@ class WGANGPRecipe(AdversarialRecipe):
     Config = WGANGPConfig
     default_data = "grid"
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
-    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {}
+    budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
+        name: {"short": CRITIC_PLANE, "long": {**CRITIC_PLANE, "steps": 30_000}} for name in POINTS
+    }
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Convolutional for images, dense for points."""

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from minigen.data import BINARIZATIONS, Batches, Dataset, eval_batches, load
+from minigen.data import BINARIZATIONS, Batches, BatchGroups, Dataset, eval_batches, load
 from minigen.errors import UserError
 
 
@@ -200,3 +200,17 @@ def test_a_damaged_state_is_refused_and_changes_nothing(change):
 def test_what_is_no_dict_is_refused_as_a_state():
     with pytest.raises(UserError, match=r"state must be a dict with keys .* got list"):
         Batches(numbered(10), 4, seed=0).load_state([1, 2])
+
+
+def test_groups_hold_the_streams_next_batches_and_stand_where_it_stands():
+    plain = Batches(numbered(10), 4, seed=3)
+    groups, again = (BatchGroups(Batches(numbered(10), 4, seed=3), 3) for _ in range(2))
+    first = next(groups)
+    assert [len(batch.x) for batch in first] == [4, 4, 2]
+    again.load_state(groups.state())
+    expected = [next(plain) for _ in range(6)]
+    for one, other, right in zip(next(groups), next(again), expected[3:], strict=True):
+        np.testing.assert_array_equal(one.x, right.x)
+        np.testing.assert_array_equal(other.x, right.x)
+    with pytest.raises(UserError, match="count must be an integer >= 1, got 0"):
+        BatchGroups(plain, 0)

@@ -357,6 +357,16 @@ def test_batches_are_all_of_one_size_where_the_data_suffice(images: Path, tmp_pa
         assert [len(batch.x) for batch in next(batches)] == [7, 7, 7]
 
 
+@pytest.mark.parametrize("model", ["gan", "wgan-gp"])
+@pytest.mark.parametrize("data", ["ring", "grid", "moons", "eight-gaussians"])
+def test_points_have_budgets_of_their_own(model: str, data: str) -> None:
+    kind = find(model)
+    for budget in ("short", "long"):
+        config = kind.Config(**kind.preset(budget, data))
+        assert config.latent == 2
+        assert max(config.hidden) < 256
+
+
 def test_rows_of_more_columns_are_drawn_as_histograms(tmp_path: Path) -> None:
     run = Run.create("gan", data="wine", out=tmp_path / "run", steps=2, options=POINTS)
     assert run.train() is not None

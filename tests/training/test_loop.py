@@ -97,6 +97,30 @@ def test_the_log_has_a_line_at_each_beat_and_the_train_line_is_the_mean_since_th
     assert records[3]["loss_nats"] == pytest.approx(np.mean(losses[10:12]))
 
 
+def test_a_judges_sign_is_logged_when_it_begins_and_again_only_after_it_was_gone(
+    tmp_path: Path,
+) -> None:
+    heard: list[int] = []
+
+    class Listener(Observer):
+        def judged(self, step: int, sentence: str) -> None:
+            heard.append(step)
+
+    def judge(records: Any) -> dict[str, str]:
+        step = max((r["step"] for r in records if r["split"] == "val"), default=0)
+        return {"ill": f"ill at {step}"} if step in (6, 9, 15) else {}
+
+    loop = make(tmp_path, steps=18, evaluate_every=3)
+    loop.judge = judge
+    loop.run(Listener())
+    told = [r for r in loop.log.records() if r["split"] == "verdict"]
+    assert told == [
+        {"step": step, "split": "verdict", "sign": "ill", "text": f"ill at {step}"}
+        for step in (6, 15)
+    ]
+    assert heard == [6, 15]
+
+
 @pytest.mark.parametrize("stop_at", [1, 5, 7, 13, 22])
 def test_stopped_and_resumed_equals_never_stopped_in_every_bit(
     tmp_path: Path, stop_at: int
