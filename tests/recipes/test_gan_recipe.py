@@ -379,6 +379,7 @@ def test_rows_of_more_columns_are_drawn_as_histograms(tmp_path: Path) -> None:
         ("dcgan", "ring", {}, "dcgan needs images, and ring has rows"),
         ("gan", "moons", {"augment": ("cutout",)}, "cannot build gan: augment needs images"),
         ("dcgan", "bars", {"gradient_penalty": 1.0}, "gradient_penalty needs norm layer, spectral"),
+        ("dcgan", "bars", {"r1": 1.0}, "cannot build dcgan: r1 needs norm layer, spectral or none"),
         ("gan", "bars", {"loss": "best"}, "loss must be non-saturating or minimax or"),
         ("wgan-gp", "ring", {"loss": "hinge"}, "loss must be wasserstein, got hinge"),
         ("gan", "bars", {"ema": 1.5}, "ema must be a number >= 0 and <"),
