@@ -7,6 +7,18 @@
 
 **What is measured.** `nll_nats`, the exact −log p(x) of a held-out image, mean over the split, as
 for the PixelCNN (`recipes/pixelcnn.py`), whose steps, oracles and pictures these are too.
+
+**What to expect on MNIST**, binarized anew each time, on the last 10,000 training images, seed 0,
+one thread of BLAS. Independent pixels reach 204.8 nats; both models pass 95 within their first
+thousand steps of 16 images. The short budget reached
+
+    row-lstm          87.3 nats    9,000 steps, two layers, 22,337 weights, 729 s
+    diagonal-bilstm   85.8 nats    12,000 steps, one layer, 11,617 weights, 1,029 s
+
+on two cores that had other trainings to do at the same time (about ten minutes of computing for
+the second one; 3,500 steps of it, with a schedule of that length, reached 88.3 in 213 s). The
+paper, on another binarization, has 80.5 for the Row LSTM and 79.2 for seven diagonal layers at
+convergence; under 78 something has leaked, and the run says so.
 """
 
 from __future__ import annotations
@@ -92,7 +104,10 @@ class RowLSTMRecipe(_RasterRecipe):
     name = "row-lstm"
     title = "Row LSTM"
     Config = RowLSTMConfig
-    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 60_000, "layers": 3}}
+    budgets: ClassVar[Budgets] = {
+        "short": {"steps": 9000, "layers": 2},
+        "long": {"steps": 60_000, "layers": 3, "hidden": 32},
+    }
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {"digits": DIGITS}
 
     def network(self, **common: Any) -> PixelRNN:
@@ -106,7 +121,10 @@ class DiagonalBiLSTMRecipe(_RasterRecipe):
     name = "diagonal-bilstm"
     title = "Diagonal BiLSTM"
     Config = DiagonalBiLSTMConfig
-    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 60_000, "layers": 3}}
+    budgets: ClassVar[Budgets] = {
+        "short": {"steps": 12_000},
+        "long": {"steps": 60_000, "layers": 2, "hidden": 32},
+    }
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {"digits": DIGITS}
 
     def network(self, **common: Any) -> PixelRNN:
