@@ -190,7 +190,7 @@ def gate_backward(g: Array, parts: Array, out: Array, one: Any) -> None:
 
 @compiled
 def scatter_windows(out: Array, products: Array, moves: Array, step: Any) -> None:
-    """Add (N, rows, columns, taps, C) into (N, H, W, C), each tap moved; what is outside is lost."""
+    """Add (N, rows, columns, taps, C) into (N, H, W, C), each tap moved; outside it is lost."""
     samples, rows, columns, taps, channels = products.shape
     height, width = out.shape[1], out.shape[2]
     for n in range(samples):

@@ -73,8 +73,7 @@ def pixel_histograms(
         raise UserError(f"values must be whole numbers from 0 to {levels - 1}")
     flat = values.reshape(len(values), -1)
     counts = np.stack([np.bincount(column, minlength=levels) for column in flat.T])
-    shares: npt.NDArray[np.float64] = (counts + smoothing) / (len(flat) + levels * smoothing)
-    return shares
+    return np.asarray((counts + smoothing) / (len(flat) + levels * smoothing), dtype=np.float64)
 
 
 def histogram_bits(train: Dataset, held_out: Dataset, smoothing: float = 1.0) -> float:

@@ -256,7 +256,8 @@ class ImageFlow(nn.Module):
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Data → noise: (N, C, H, W) in [0, 1) → z (N, D), log |det ∂z/∂y| (N,)."""
         if y.ndim != 4 or tuple(y.shape[1:]) != self.shape:
-            raise ValueError(f"y must have shape (N, *{self.shape}), got {tuple(y.shape)}")
+            accepted = ", ".join(map(str, self.shape))
+            raise ValueError(f"y must have shape (N, {accepted}), got {tuple(y.shape)}")
         x, log_det = self.pixels(y)
         z, more = self.flow(x)
         return z, log_det + more

@@ -134,7 +134,8 @@ class HistogramMap(nn.FlowLayer):
         if not smoothing > 0:
             raise ValueError(f"smoothing must be a number > 0, got {smoothing}")
         if tuple(values.shape[1:]) != self.shape:
-            raise ValueError(f"values must have shape (N, *{self.shape}), got {values.shape}")
+            accepted = ", ".join(map(str, self.shape))
+            raise ValueError(f"values must have shape (N, {accepted}), got {values.shape}")
         shares = pixel_histograms(values, self.levels, smoothing)
         for buffer, table in zip((self.share, self.below, self.above), _tables(shares)):
             with mg.no_grad():
