@@ -10,6 +10,13 @@
 For black and white pixels (`head=bernoulli`) it is comparable with any model's number on the same
 `binarization`, and only on that. Grey pixels (`head=categorical` or `logistic-mixture`) also give
 `bits_per_dim`, the same divided by log 2 and by the number of pixels.
+
+**What to expect on MNIST**, binarized anew each time (`binarization=dynamic`), on the last 10,000
+training images, seed 0, on one core. Independent pixels reach 204.8 nats. The short budget of the
+PixelCNN stands at 92.8 after 2,200 steps (on the first 1,000 images) and ends at 91.95 on all of
+them, after 5,500 steps and 15 minutes. Its samples are strokes with the right width and bends but
+not always a whole digit: nine rows up is as far as it sees, and a digit is twenty high. Converged
+models of the papers' size reach 81.3 to 81.7; under 78 something has leaked, and the run says so.
 """
 
 from __future__ import annotations
@@ -46,18 +53,18 @@ BINARIZATIONS = ("dynamic", "static", "threshold")
 class PixelCNNConfig(Config):
     """The hyper-parameters of the PixelCNN."""
 
-    steps: int = option(5000, "training steps", minimum=1)
+    steps: int = option(5500, "training steps", minimum=1)
     batch_size: int = option(16, "images per step", minimum=1)
-    evaluate_every: int = option(1000, "steps between measurements on the val split", minimum=1)
+    evaluate_every: int = option(1100, "steps between measurements on the val split", minimum=1)
     head: str = option("bernoulli", "what a pixel may be", choices=HEADS)
     components: int = option(5, "bumps of the logistic-mixture", minimum=1)
     binarization: str = option(
         "dynamic", "how grey pixels become 0 or 1 (head bernoulli)", choices=BINARIZATIONS
     )
-    hidden: int = option(20, "channels h; the residual stream has 2h", minimum=1)
-    blocks: int = option(5, "residual blocks", minimum=1)
-    kernel: int = option(5, "side of the masked kernels, odd", minimum=1)
-    first_kernel: int = option(15, "side of the first kernel, odd", minimum=3)
+    hidden: int = option(24, "channels h; the residual stream has 2h", minimum=1)
+    blocks: int = option(6, "residual blocks", minimum=1)
+    kernel: int = option(3, "side of the masked kernels, odd", minimum=1)
+    first_kernel: int = option(7, "side of the first kernel, odd", minimum=3)
     learning_rate: float = option(2e-3, "of Adam, at its highest", above=0)
     warmup: int = option(100, "steps in which the learning rate rises to that", minimum=0)
     clip: float = option(100.0, "largest norm of the gradient, nats per image", above=0)
