@@ -28,7 +28,7 @@ class Entry:
 RECIPES: dict[str, Entry] = {
     "gpt": Entry(
         "minigen.recipes.gpt:GPTRecipe",
-        "causal transformer for text, characters or bytes (Radford et al. 2018)",
+        "causal transformer for text: characters, bytes, byte pairs (Radford et al. 2018)",
     ),
     "pixelcnn": Entry(
         "minigen.recipes.pixelcnn:PixelCNNRecipe",

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigen.data.bpe import BytePairTokenizer, _visible_bytes
@@ -20,7 +20,7 @@ def back(tokenizer: BytePairTokenizer, ids: np.ndarray) -> str:
     return b"".join(tokenizer.token_bytes(int(token)) for token in ids).decode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_any_text_comes_back_exactly(text: str) -> None:
     assert back(TRAINED, TRAINED.encode(text)) == text

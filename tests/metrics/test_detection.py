@@ -2,21 +2,24 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigen.errors import UserError
 from minigen.metrics.detection import auroc, untypicality
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW_VALUES = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 
 
+@UNHURRIED
 @given(FEW_VALUES, FEW_VALUES)
 def test_the_rank_formula_is_the_share_of_pairs_in_the_right_order(first, second):
     pairs = [(a > b) + 0.5 * (a == b) for a in first for b in second]
     assert auroc(np.array(first), np.array(second)) == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
+@UNHURRIED
 @given(FEW_VALUES, FEW_VALUES)
 def test_exchanging_the_two_turns_it_round(first, second):
     one, two = np.array(first), np.array(second)

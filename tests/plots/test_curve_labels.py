@@ -1,7 +1,7 @@
 """Labels of horizontal lines: apart from one another, outside the panel, near their line."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigen.plots.curves import curves_figure, spread_out
@@ -9,6 +9,7 @@ from minigen.plots.curves import curves_figure, spread_out
 PLACES = st.lists(st.floats(0, 300), min_size=1, max_size=8)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLACES)
 def test_places_are_moved_apart_keep_their_order_and_stay_within(places: list[float]) -> None:
     given = np.array(places)
