@@ -106,8 +106,8 @@ class GANRecipe(AdversarialRecipe):
 class DCGANConfig(AdversarialConfig):
     """The hyper-parameters of DCGAN."""
 
-    steps: int = option(10_000, "training steps", minimum=1)
-    evaluate_every: int = option(500, "steps between measurements", minimum=1)
+    steps: int = option(5000, "training steps", minimum=1)
+    evaluate_every: int = option(250, "steps between measurements", minimum=1)
     width: int = option(64, "channels of the largest hidden picture", minimum=1)
     norm: str = option("batch", "in the discriminator", choices=NORMS)
 
@@ -160,7 +160,10 @@ class WGANGPRecipe(AdversarialRecipe):
     name = "wgan-gp"
     Config = WGANGPConfig
     default_data = "grid"
-    budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
+    budgets: ClassVar[Budgets] = {
+        "short": {"steps": 1000, "evaluate_every": 100},
+        "long": {"steps": 100_000},
+    }
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         name: {"short": CRITIC_PLANE, "long": {**CRITIC_PLANE, "steps": 30_000}} for name in POINTS
     }
