@@ -24,7 +24,15 @@ EXAMPLES = """\
   minigen train vae --set latent=2 hidden=256,128     other hyper-parameters ('minigen list vae')
   minigen train --resume runs/mnist                   go on, bit for bit as if never stopped"""
 
-SETTLED = ("data", "a", "b", "out", "seed", "budget", "set")  # what a resumed run has decided already
+SETTLED = (
+    "data",
+    "a",
+    "b",
+    "out",
+    "seed",
+    "budget",
+    "set",
+)  # what a resumed run has decided already
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -252,6 +252,10 @@ class Recipe(ABC):
         """
         raise UserError(f"{self.name} makes no text")
 
+    def source_channels(self, direction: str) -> int:
+        """How many channels `translate` takes; UserError for a model that does not translate."""
+        raise UserError(f"{self.name} translates nothing")
+
     def translate(self, images: np.ndarray, direction: str) -> np.ndarray:
         """Images (N, C, H, W) in [0, 1] of one domain as images of the other.
 

@@ -293,9 +293,7 @@ class CycleGANRecipe(Recipe):
 
         Raises UserError for another direction, or images with other channels.
         """
-        if direction not in DIRECTIONS:
-            raise unknown_name("direction", direction, DIRECTIONS)
-        network = self.a_to_b if direction == "ab" else self.b_to_a
+        network = self._network(direction)
         if images.ndim != 4 or len(images) == 0 or images.shape[1] != network.channels[0]:
             raise UserError(
                 f"images must have shape (N, {network.channels[0]}, H, W), N >= 1, to be "
@@ -308,6 +306,15 @@ class CycleGANRecipe(Recipe):
                 x = mg.tensor(np.ascontiguousarray(images[start : start + CHUNK]))
                 parts.append((0.5 + 0.5 * network(2.0 * x - 1.0)).numpy())
         return np.concatenate(parts)
+
+    def source_channels(self, direction: str) -> int:
+        """Of the images that `translate` takes."""
+        return int(self._network(direction).channels[0])
+
+    def _network(self, direction: str) -> ResNetGenerator:
+        if direction not in DIRECTIONS:
+            raise unknown_name("direction", direction, DIRECTIONS)
+        return self.a_to_b if direction == "ab" else self.b_to_a
 
     def evaluate(self, data: Pair, thorough: bool) -> dict[str, float]:
         """Accuracies where there is somebody to read, `cycle_l1`, `spread`; see the top."""
@@ -389,9 +396,7 @@ class CycleGANRecipe(Recipe):
         where = f"CycleGAN, {data.name}"
         found = self.verdict(records)
         title = f"{where}: {', '.join(found) or 'no sign of collapse or divergence'}"
-        plots.save_game(
-            folder / "loss.png", records, self.headline, title, list(found.values())
-        )
+        plots.save_game(folder / "loss.png", records, self.headline, title, list(found.values()))
         terms = ("cycle_l1", "cycle_loss", "identity_loss", "spread")
         plots.save_curves(folder / "terms.png", records, terms, f"{where}: what ties both ways")
         a, b = (self._ends(data, d, SHOWN)[0] for d in DIRECTIONS)
