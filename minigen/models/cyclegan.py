@@ -250,12 +250,12 @@ class ImagePool:
             self.images.data[: self.count] = kept.data
 
 
-def _normed(layer: nn.Module) -> list[nn.Module]:
+def _normed(layer: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     """A convolution, and instance norm without scale and shift, as in the authors' networks."""
     return [layer, nn.InstanceNorm2d(layer.out_channels)]
 
 
-def _doubled(channels: int, out: int, size: Sequence[int]) -> nn.Module:
+def _doubled(channels: int, out: int, size: Sequence[int]) -> nn.ConvTranspose2d:
     """The transposed 3×3 convolution that arrives at `size`, from half of it, rounded up."""
     # From L to 2L − 1; where the side is even, one more row or column.
     more = tuple(1 - side % 2 for side in size)

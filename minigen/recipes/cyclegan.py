@@ -105,6 +105,7 @@ class CycleGANRecipe(Recipe):
         *("discriminator_optimizer", "generator_schedule", "discriminator_schedule"),
         *("pool_a", "pool_b"),
     )
+    shown: tuple[np.ndarray, np.ndarray] | None = None  # of A and of B, in every progress picture
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         f"digits{SEPARATOR}mnist": {"short": {"inside_a": 20}, "long": {"inside_a": 20}},
@@ -217,7 +218,6 @@ class CycleGANRecipe(Recipe):
         self.pool_a, self.pool_b = ImagePool(config.pool), ImagePool(config.pool)
         # An image that is in B already can be shown to A → B only where it fits in.
         self.with_identity = config.identity > 0 and a == b
-        self.shown: tuple[np.ndarray, np.ndarray] | None = None
         self._judges: dict[str, Judge] = {}
         if self._main(self.facts["names"]) is not None:
             self.headline = "accuracy_translated_percent"
