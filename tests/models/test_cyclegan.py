@@ -34,7 +34,8 @@ def test_a_generator_keeps_the_size_and_changes_the_channels(
 def test_a_generator_has_the_layers_of_the_paper() -> None:
     network = ResNetGenerator((28, 28), (1, 3), 4, 2)
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    assert [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in convolutions] == [
+    shapes = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in convolutions]
+    assert shapes == [
         (1, 4, 7, 1), (4, 8, 3, 2), (8, 16, 3, 2), *[(16, 16, 3, 1)] * 4,
         (16, 8, 3, 2), (8, 4, 3, 2), (4, 3, 7, 1),
     ]  # fmt: skip
