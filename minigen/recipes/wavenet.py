@@ -12,7 +12,7 @@ the same in bits.
 **What to expect on the spoken digits.** Two tables are fitted on the same clips, computed at the
 start and drawn into the curve: one over the previous sample reaches 4.27 nats on val and 4.30 on
 test, a smoothed one over the two previous samples 4.11 and 4.16. The short budget (seed 0; 115,000
-parameters; 2,600 windows of 2 × 2,048 samples, three and a half passes over the clips) stands at
+parameters; 2,600 steps of two windows of 2,048 samples, 3.5 passes over the clips) stands at
 3.37 on val and 3.42 on test, 0.73 below the better table. That took ten minutes on a busy machine,
 of them four and a half of computing in one thread.
 
