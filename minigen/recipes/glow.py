@@ -1,8 +1,8 @@
 """Recipe: the flow of `minigen/models/glow.py`, on digits that fit in the package or on MNIST.
 
-minigen train glow                                            8×8 digits, 17 grey values
-minigen train glow --data mnist
-minigen train glow --data mnist --set pixels=logit alpha=0.05
+    minigen train glow                                            8×8 digits, 17 grey values
+    minigen train glow --data mnist
+    minigen train glow --data mnist --set pixels=logit alpha=0.05
 
 **What to expect on MNIST**, in the units of `recipes/realnvp_image.py`, which also says why
 `pixels=histogram`: independent pixels need 1.70 bits per dimension. With seed 0 and
