@@ -127,10 +127,7 @@ class CycleGANRecipe(Recipe):
     @classmethod
     def describe(cls, config: CycleGANConfig, train: Pair) -> dict[str, Any]:
         """Names, channels and sizes of both, and the one size (H, W) that they are brought to."""
-        for one in (train.a, train.b):
-            if one.kind != "image" or one.value_range is None or one.sample_shape[0] not in (1, 3):
-                what = one.kind if one.kind != "image" else f"{one.sample_shape[0]} channels"
-                raise UserError(f"cyclegan needs grey or RGB images, and {one.name} has {what}")
+        channels = _channels(train)
         shapes = [list(one.sample_shape) for one in (train.a, train.b)]
         size = [config.size] * 2 if config.size else shapes[0][1:]
         if not config.size and shapes[0][1:] != shapes[1][1:]:
@@ -142,11 +139,11 @@ class CycleGANRecipe(Recipe):
                     f"got {inside}"
                 )
         names = [train.a.name, train.b.name]
-        return {"names": names, "channels": [shape[0] for shape in shapes], "size": size}
+        return {"names": names, "channels": channels, "size": size}
 
     def check(self, data: Pair) -> None:
         """`UserError` when `data` has other channels: sizes are made equal, names do not matter."""
-        found = self.describe(self.config, data)["channels"]
+        found = _channels(data)
         if found != self.facts["channels"]:
             raise UserError(
                 f"the model was built for {self.facts['channels'][0]} and "
@@ -414,6 +411,15 @@ class CycleGANRecipe(Recipe):
             rows += [images, there, self.translate(there, direction[::-1])]
         rows = [np.broadcast_to(row, (len(row), 3, *row.shape[2:])) for row in rows]
         plots.save_strips(path, rows, f"{title}; a, a→b, a→b→a; b, b→a, b→a→b")
+
+
+def _channels(pair: Pair) -> list[int]:
+    """Of the images of A and of B; `UserError` where they are neither grey nor RGB."""
+    for one in (pair.a, pair.b):
+        if one.kind != "image" or one.value_range is None or one.sample_shape[0] not in (1, 3):
+            what = one.kind if one.kind != "image" else f"{one.sample_shape[0]} channels"
+            raise UserError(f"cyclegan needs grey or RGB images, and {one.name} has {what}")
+    return [one.sample_shape[0] for one in (pair.a, pair.b)]
 
 
 def _deviation(images: np.ndarray) -> float:
