@@ -4,6 +4,9 @@
     minigen train cyclegan --a photographs/ --b paintings/  two folders, at least ten images each
     minigen translate runs/cyclegan --direction ab in.png out.png
 
+In the first line A is read at 82 % before it is translated (`inside_a=20`, the 250 digits of val);
+with `--set inside_a=none` the 8×8 digits fill all of 28×28, and 65 % of them are.
+
 **Sizes.** Both domains must have one size: `size`, or the larger of the two. An image that has it
 stays as it is; any other is resized to it, bilinearly. With `inside_a` (or `inside_b`) it is
 resized to that many pixels, and a border of zeros brings it to `size`: the 8×8 digits, which fill
@@ -63,9 +66,9 @@ CHUNK = 250  # images at a time
 class CycleGANConfig(Config):
     """The hyper-parameters of CycleGAN."""
 
-    steps: int = option(10_000, "training steps", minimum=1)
+    steps: int = option(6000, "training steps", minimum=1)
     batch_size: int = option(8, "images per step, of each domain", minimum=1)
-    evaluate_every: int = option(500, "steps between measurements on the val split", minimum=1)
+    evaluate_every: int = option(300, "steps between measurements on the val split", minimum=1)
     size: int | None = option(None, "pixels each way; the larger of both if none", minimum=SMALLEST)
     inside_a: int | None = option(None, "pixels of A's images within a border", minimum=1)
     inside_b: int | None = option(None, "pixels of B's images within a border", minimum=1)
