@@ -173,7 +173,7 @@ def test_a_few_steps_learn(name: str, tmp_path: Path) -> None:
     [
         ("moons", {}, "pixelcnn needs images, and moons has"),
         ("digits", {"head": "gauss"}, "head must be bernoulli or categorical"),
-        ("digits", {"kernel": 2}, "cannot build pixelcnn: kernel must be odd"),
+        ("digits", {"kernel": 2}, "cannot build pixelcnn: kernel must be an odd number >= 1"),
         ("colours", {"hidden": 4}, "hidden must be a multiple of the 3 colours, got 4"),
     ],
 )
