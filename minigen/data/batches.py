@@ -8,7 +8,6 @@ the middle of an epoch goes on bit for bit as if it had never stopped.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from minigen.data.binarize import binarize, check_binarization, draw_bernoulli, to_unit_interval
 from minigen.data.dataset import Dataset
+from minigen.data.stream import EpochStream, check_integer
 from minigen.errors import UserError
 
 
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     """(B,) int64, or None where the data set has none."""
 
 
-class Batches:
+class Batches(EpochStream[Batch]):
     """An endless iterator over shuffled batches of a data set.
 
     >>> batches = Batches(load("digits"), batch_size=128, seed=0, binarization="dynamic")
@@ -55,8 +55,8 @@ class Batches:
         binarization: str = "none",
         drop_last: bool = False,
     ) -> None:
-        self.batch_size = _integer("batch_size", batch_size, 1)
-        self.seed = _integer("seed", seed, 0)
+        self.batch_size = check_integer("batch_size", batch_size, 1)
+        self.seed = check_integer("seed", seed, 0)
         self.binarization = binarization
         self.drop_last = bool(drop_last)
         self.dataset = binarize(dataset, binarization)
@@ -67,57 +67,7 @@ class Batches:
                 f"batch_size must be at most {len(dataset)}, the number of samples in "
                 f"{dataset.name} ({dataset.split}), when drop_last=True, got {batch_size}"
             )
-        self._start_epoch(0)
-        self._batch = 0
-
-    @property
-    def epoch(self) -> int:
-        """Epoch of the batch that comes next, from 0."""
-        return self._epoch + (self._batch == self.batches_per_epoch)
-
-    def __iter__(self) -> Batches:
-        return self
-
-    def __next__(self) -> Batch:
-        if self._batch == self.batches_per_epoch:
-            self._start_epoch(self._epoch + 1)
-            self._batch = 0
-        start = self._batch * self.batch_size
-        rows = self._order[start : start + self.batch_size]
-        noise = None
-        if self.binarization == "dynamic":
-            noise = self._generator(self._epoch, 1 + self._batch)
-        self._batch += 1
-        return _take(self.dataset, rows, noise)
-
-    def state(self) -> dict[str, Any]:
-        """Return where the stream stands, as a dict that JSON can hold."""
-        return {"seed": self.seed, "epoch": self._epoch, "batch": self._batch, **self._identity()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where the stream that gave `state` stood, with its seed.
-
-        The data set and the options have to be the same, or the batches could not be: a
-        difference raises UserError and leaves this stream as it was.
-        """
-        expected = {"seed", "epoch", "batch", *self._identity()}
-        if not isinstance(state, dict) or set(state) != expected:
-            got = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
-            raise UserError(f"state must be a dict with keys {sorted(expected)}, got {got}")
-        for key, here in self._identity().items():
-            if state[key] != here:
-                raise UserError(
-                    f"state must come from a stream with the same {key}: "
-                    f"it was saved with {state[key]!r}, this stream has {here!r}"
-                )
-        seed = _integer("state['seed']", state["seed"], 0)
-        epoch = _integer("state['epoch']", state["epoch"], 0)
-        batch = _integer("state['batch']", state["batch"], 0)
-        if batch > self.batches_per_epoch:
-            raise UserError(f"state['batch'] must be <= {self.batches_per_epoch}, got {batch}")
-        self.seed = seed
-        self._start_epoch(epoch)
-        self._batch = batch
+        self._begin(0)
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -130,12 +80,13 @@ class Batches:
         }
 
     def _start_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
+        # Stream 0 of an epoch shuffles, stream 1 + b draws the pixels of batch b.
         self._order = self._generator(epoch, 0).permutation(len(self.dataset))
 
-    def _generator(self, epoch: int, stream: int) -> np.random.Generator:
-        # stream 0 shuffles, stream 1 + b draws the pixels of batch b.
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream)))
+    def _take(self, number: int, rows: slice) -> Batch:
+        dynamic = self.binarization == "dynamic"
+        noise = self._generator(self._epoch, 1 + number) if dynamic else None
+        return _batch_of(self.dataset, self._order[rows], noise)
 
 
 class BatchGroups:
@@ -147,7 +98,7 @@ class BatchGroups:
 
     def __init__(self, batches: Batches, count: int) -> None:
         self.batches = batches
-        self.count = _integer("count", count, 1)
+        self.count = check_integer("count", count, 1)
 
     def __iter__(self) -> BatchGroups:
         return self
@@ -172,20 +123,20 @@ def eval_batches(
     With ``dynamic`` the Bernoulli draws come from `seed` alone: evaluating twice gives the same
     number, and so does another batch size.  The arguments are checked at the call.
     """
-    size = _integer("batch_size", batch_size, 1)
-    generator = np.random.default_rng(_integer("seed", seed, 0))
+    size = check_integer("batch_size", batch_size, 1)
+    generator = np.random.default_rng(check_integer("seed", seed, 0))
     check_binarization(dataset, binarization)
 
     def batches() -> Iterator[Batch]:
         fixed = binarize(dataset, binarization)
         noise = generator if binarization == "dynamic" else None
         for start in range(0, len(fixed), size):
-            yield _take(fixed, slice(start, start + size), noise)
+            yield _batch_of(fixed, slice(start, start + size), noise)
 
     return batches()
 
 
-def _take(
+def _batch_of(
     dataset: Dataset, rows: slice | npt.NDArray[np.int64], noise: np.random.Generator | None
 ) -> Batch:
     labels = None if dataset.labels is None else dataset.labels[rows].copy()
@@ -196,13 +147,3 @@ def _take(
     if np.issubdtype(raw.dtype, np.integer):
         return Batch(raw.copy(), labels)
     return Batch(raw.astype(np.float32), labels)
-
-
-def _integer(argument: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least or isinstance(value, bool):
-        raise UserError(f"{argument} must be an integer >= {least}, got {value!r}")
-    return number

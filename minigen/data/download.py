@@ -1,4 +1,7 @@
-"""Files from the internet: several mirrors, a checksum, a cache, a progress bar.
+"""Files of data sets: the user's own folder, the cache, the internet; looked for in that order.
+
+The user's folder is `data_dir` (or, where that is not given, the folder `MINIGEN_DATA`), itself or
+a subfolder of it.  From the internet: several mirrors, a checksum, a progress bar.
 
 The cache folder is `MINIGEN_CACHE`, or the one the operating system keeps for such things
 (`pooch.os_cache`).  A file is put there only after its checksum was found right, in one rename, so
@@ -10,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from minigen.data.idx import open_maybe_gzip
@@ -29,6 +33,22 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("minigen"))
 
 
+def own_folders(data_dir: Path | None, subfolder: str) -> tuple[Path, ...]:
+    """The user's folder of data and its subfolder; () where there is none.
+
+    Raises UserError for a folder that does not exist.
+    """
+    origin = "data_dir"
+    if data_dir is None and (named := os.environ.get("MINIGEN_DATA")):
+        origin, data_dir = "MINIGEN_DATA", Path(named)
+    if data_dir is None:
+        return ()
+    folder = data_dir.expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{origin} must be an existing folder, got '{folder}'")
+    return (folder, folder / subfolder)
+
+
 def md5_of_content(path: Path) -> str:
     """Return the MD5 of a file's bytes, after gunzip if it is gzip.
 
@@ -39,6 +59,42 @@ def md5_of_content(path: Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def find_or_download(
+    dataset: str,
+    file: str,
+    subfolder: str,
+    data_dir: Path | None,
+    urls: Sequence[str],
+    md5: str,
+    digest: Callable[[Path], str] = md5_of_content,
+) -> Path:
+    """Where `file` lies: in the user's folders, else in the cache, fetched if need be.
+
+    Raises UserError that tells where it was looked for and why no mirror was of use.
+    """
+    folders = own_folders(data_dir, subfolder)
+    for folder in folders:
+        if (folder / file).exists():
+            return folder / file
+    cached = cache_folder() / subfolder / file
+    if not cached.exists():
+        with report_missing(dataset, file, (*folders, cached.parent)):
+            download(urls, cached, md5, digest)
+    return cached
+
+
+@contextmanager
+def report_missing(dataset: str, file: str, searched: Sequence[Path]) -> Iterator[None]:
+    """Around a download: where it fails, the error tells where else `file` was looked for."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"{dataset}: {file} is not in {', '.join(map(str, searched))}, and {error}; accepted: "
+            f"a folder that holds it, as data_dir or in MINIGEN_DATA"
+        ) from None
 
 
 def download(

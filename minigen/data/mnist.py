@@ -15,7 +15,6 @@ content.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigen.data.dataset import Dataset
-from minigen.data.download import cache_folder, download
+from minigen.data.download import cache_folder, download, own_folders, report_missing
 from minigen.data.idx import read_idx
 from minigen.errors import UserError
 
@@ -58,7 +57,7 @@ def load(split: str, data_dir: Path | None) -> Dataset:
 
 
 def _read(stem: str, shape: tuple[int, ...], data_dir: Path | None) -> npt.NDArray[Any]:
-    folders = _folders(data_dir)
+    folders = own_folders(data_dir, "mnist")
     for folder in folders:
         # Unpacking by hand often turns "-idx3" into ".idx3".
         for name in (stem, stem.replace("-idx", ".idx")):
@@ -72,24 +71,6 @@ def _read(stem: str, shape: tuple[int, ...], data_dir: Path | None) -> npt.NDArr
             return read_idx(cached, np.uint8, shape)
         except UserError:
             pass  # damaged since it was put there: fetch it again
-    try:
+    with report_missing("mnist", f"{stem}[.gz]", (*folders, cached.parent)):
         download([f"{mirror}{stem}.gz" for mirror in MIRRORS], cached, MD5[stem])
-    except UserError as error:
-        searched = ", ".join(str(folder) for folder in (*folders, cached.parent))
-        raise UserError(
-            f"mnist: {stem}[.gz] is not in {searched}, and {error}; accepted: a folder that holds "
-            f"it, as data_dir or in MINIGEN_DATA"
-        ) from None
     return read_idx(cached, np.uint8, shape)
-
-
-def _folders(data_dir: Path | None) -> tuple[Path, ...]:
-    origin = "data_dir"
-    if data_dir is None and (named := os.environ.get("MINIGEN_DATA")):
-        origin, data_dir = "MINIGEN_DATA", Path(named)
-    if data_dir is None:
-        return ()
-    folder = data_dir.expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{origin} must be an existing folder, got '{folder}'")
-    return (folder, folder / "mnist")

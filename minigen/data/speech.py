@@ -21,7 +21,6 @@ single file is cut in time: 80 % train, 10 % val, 10 % test. The split `all` is 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import zipfile
 from collections.abc import Iterable
@@ -31,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigen.data.dataset import WHOLE, Dataset
-from minigen.data.download import cache_folder, download
+from minigen.data.download import find_or_download
 from minigen.data.wav import read_wav, wav_samples
 from minigen.errors import UserError
 
@@ -52,19 +51,7 @@ Sound = npt.NDArray[np.int16]
 
 def load(split: str, data_dir: Path | None) -> Dataset:
     """Spoken digits 0 to 9, two speakers, 8 kHz: 800 clips train, 100 val, 100 test."""
-    folders = _folders(data_dir)
-    cached = cache_folder() / "speech" / FILE
-    found = [folder / FILE for folder in folders if (folder / FILE).exists()]
-    if not found and not cached.exists():
-        try:
-            download(MIRRORS, cached, MD5, digest=_digest)
-        except UserError as error:
-            searched = ", ".join(str(folder) for folder in (*folders, cached.parent))
-            raise UserError(
-                f"spoken-digits: {FILE} is not in {searched}, and {error}; accepted: a folder "
-                f"that holds it, as data_dir or in MINIGEN_DATA"
-            ) from None
-    path = (found or [cached])[0]
+    path = find_or_download("spoken-digits", FILE, "speech", data_dir, MIRRORS, MD5, _digest)
     clips, labels, rate = [], [], 0
     for name, content in sorted(_members(path, split).items()):
         samples, rate = wav_samples(content, f"{path}: {name}")
@@ -173,15 +160,3 @@ def _digest(path: Path) -> str:
     for _, content in sorted(_members(path, None).items()):
         digest.update(content)
     return digest.hexdigest()
-
-
-def _folders(data_dir: Path | None) -> tuple[Path, ...]:
-    origin = "data_dir"
-    if data_dir is None and (named := os.environ.get("MINIGEN_DATA")):
-        origin, data_dir = "MINIGEN_DATA", Path(named)
-    if data_dir is None:
-        return ()
-    folder = data_dir.expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{origin} must be an existing folder, got '{folder}'")
-    return (folder, folder / "speech")

@@ -12,8 +12,6 @@ the cache, then on the internet.
 
 from __future__ import annotations
 
-import operator
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minigen.data.dataset import WHOLE, Dataset
-from minigen.data.download import cache_folder, download
+from minigen.data.download import find_or_download
 from minigen.data.idx import open_maybe_gzip
+from minigen.data.stream import EpochStream, check_integer
 from minigen.errors import UserError
 
 __all__ = ["TextBatches", "load", "load_text", "text_of"]
@@ -34,24 +33,13 @@ MIRRORS = (
 )
 TRAIN_SHARE = 0.9
 
+Tokens = npt.NDArray[np.int64]
+
 
 def load(split: str, data_dir: Path | None) -> Dataset:
     """Tiny Shakespeare: 1,003,854 characters train, 111,540 val, 65 different ones."""
-    folders = _folders(data_dir)
-    for folder in folders:
-        if (folder / FILE).exists():
-            return load_text(folder / FILE, split, "shakespeare")
-    cached = cache_folder() / "text" / FILE
-    if not cached.exists():
-        try:
-            download(MIRRORS, cached, MD5)
-        except UserError as error:
-            searched = ", ".join(str(folder) for folder in (*folders, cached.parent))
-            raise UserError(
-                f"shakespeare: {FILE} is not in {searched}, and {error}; accepted: a folder that "
-                f"holds it, as data_dir or in MINIGEN_DATA"
-            ) from None
-    return load_text(cached, split, "shakespeare")
+    path = find_or_download("shakespeare", FILE, "text", data_dir, MIRRORS, MD5)
+    return load_text(path, split, "shakespeare")
 
 
 def load_text(path: Path, split: str, name: str | None = None) -> Dataset:
@@ -81,7 +69,7 @@ def text_of(dataset: Dataset) -> str:
     return dataset.data.astype("<u4").tobytes().decode("utf-32-le")
 
 
-class TextBatches:
+class TextBatches(EpochStream[tuple[Tokens, Tokens]]):
     """An endless iterator over windows of a text, whose place can be saved.
 
     >>> inputs, targets = next(TextBatches(tokens, context=128, batch_size=16, seed=0))
@@ -101,82 +89,35 @@ class TextBatches:
     def __init__(
         self, tokens: npt.NDArray[Any], *, context: int, batch_size: int, seed: int
     ) -> None:
-        for name, value, least in (
-            ("context", context, 1),
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-        ):
-            if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-                raise UserError(f"{name} must be an integer >= {least}, got {value!r}")
+        self.context = check_integer("context", context, 1)
+        self.seed = check_integer("seed", seed, 0)
+        wanted = check_integer("batch_size", batch_size, 1)
         if len(tokens) <= context:
             raise UserError(
                 f"the text must be longer than the context of {context} tokens, got {len(tokens)}; "
                 f"give a longer text or a smaller context"
             )
         self.tokens = np.asarray(tokens, dtype=np.int64)
-        self.context, self.seed = operator.index(context), operator.index(seed)
         # Windows that fit wherever an epoch begins; a short text makes small batches.
         self._slack = min(self.context, len(tokens) - self.context)
         windows = (len(tokens) - self._slack) // self.context
-        self.batch_size = min(operator.index(batch_size), windows)
+        self.batch_size = min(wanted, windows)
         self.batches_per_epoch = windows // self.batch_size
         self._windows = windows
-        self._batch = 0
-        self._start_epoch(0)
-
-    def __iter__(self) -> TextBatches:
-        return self
-
-    def __next__(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        if self._batch == self.batches_per_epoch:
-            self._start_epoch(self._epoch + 1)
-            self._batch = 0
-        first = self._batch * self.batch_size
-        starts = self._starts[first : first + self.batch_size]
-        self._batch += 1
-        rows = starts[:, None] + np.arange(self.context + 1)  # (B,) -> (B, T + 1)
-        windows = self.tokens[rows]
-        return windows[:, :-1], windows[:, 1:]  # (B, T + 1) -> (B, T) twice
-
-    def state(self) -> dict[str, Any]:
-        """Return where the stream stands, as a dict that JSON can hold."""
-        return {"seed": self.seed, "epoch": self._epoch, "batch": self._batch, **self._identity()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; UserError if that was another text or another size."""
-        expected = {"seed", "epoch", "batch", *self._identity()}
-        if not isinstance(state, dict) or set(state) != expected:
-            raise UserError(f"state must be a dict with keys {sorted(expected)}")
-        for key, here in self._identity().items():
-            if state[key] != here:
-                raise UserError(
-                    f"state must come from a stream with the same {key}: "
-                    f"it was saved with {state[key]!r}, this stream has {here!r}"
-                )
-        self.seed = int(state["seed"])
-        self._start_epoch(int(state["epoch"]))
-        self._batch = int(state["batch"])
+        self._begin(0)
 
     def _identity(self) -> dict[str, Any]:
         return {"tokens": len(self.tokens), "context": self.context, "batch_size": self.batch_size}
 
     def _start_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-        random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
+        random = self._generator(epoch)
         offset = random.integers(0, self._slack)
         self._starts = offset + self.context * random.permutation(self._windows)
 
-
-def _folders(data_dir: Path | None) -> tuple[Path, ...]:
-    origin = "data_dir"
-    if data_dir is None and (named := os.environ.get("MINIGEN_DATA")):
-        origin, data_dir = "MINIGEN_DATA", Path(named)
-    if data_dir is None:
-        return ()
-    folder = data_dir.expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{origin} must be an existing folder, got '{folder}'")
-    return (folder, folder / "text")
+    def _take(self, number: int, rows: slice) -> tuple[Tokens, Tokens]:
+        places = self._starts[rows][:, None] + np.arange(self.context + 1)  # (B,) -> (B, T + 1)
+        windows = self.tokens[places]
+        return windows[:, :-1], windows[:, 1:]  # (B, T + 1) -> (B, T) twice
 
 
 def _what(path: Path) -> str:

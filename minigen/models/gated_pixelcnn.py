@@ -53,8 +53,7 @@ from minigen.models.pixel_cache import (
     masked_weight,
     parts,
 )
-from minigen.models.pixelcnn import check_sizes
-from minigen.models.raster import RasterModel
+from minigen.models.raster import RasterModel, check_sizes
 
 __all__ = ["GatedPixelCNN", "gate", "shift_down"]
 

@@ -43,7 +43,7 @@ from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.models.pixel_cache import CachedConvolution
-from minigen.models.raster import RasterModel
+from minigen.models.raster import RasterModel, check_sizes
 
 __all__ = ["PixelCNN"]
 
@@ -164,15 +164,3 @@ class Columns:
     def put(self, j: int, c: int, values: Array) -> None:
         """The first layer's input."""
         self.first.input[j][c][:, 0] = values * 2.0 - 1.0
-
-
-def check_sizes(colors: int, **sizes: int) -> None:
-    """Sizes at least 1, kernels odd, hidden divisible by the colours; ValueError names it."""
-    for name, size in sizes.items():
-        if type(size) is not int or size < 1:
-            raise ValueError(f"{name} must be a whole number >= 1, got {size!r}")
-        least = 3 if name == "first_kernel" else 1
-        if "kernel" in name and (size % 2 == 0 or size < least):
-            raise ValueError(f"{name} must be odd and >= {least}, got {size}")
-        if name == "hidden" and size % colors:
-            raise ValueError(f"hidden must be a multiple of the {colors} colours, got {size}")

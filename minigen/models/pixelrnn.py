@@ -48,7 +48,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.models.pixel_cache import CachedConvolution
 from minigen.models.pixelrnn_state import DiagonalState, RowState
-from minigen.models.raster import RasterModel
+from minigen.models.raster import RasterModel, check_sizes
 from minigen.nn import init
 from minigen.ops.line_recurrent import line_lstm
 
@@ -172,13 +172,7 @@ class PixelRNN(RasterModel):
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
         if self.shape[0] != 1:
             raise ValueError(f"shape must have one colour, (1, H, W), got {self.shape}")
-        sizes = {"hidden": hidden, "layers": layers, "kernel": kernel, "first_kernel": first_kernel}
-        for name, size in sizes.items():
-            least = 3 if name == "first_kernel" else 1
-            odd = "kernel" in name
-            if type(size) is not int or size < least or (odd and size % 2 == 0):
-                kinds = "an odd number" if odd else "a whole number"
-                raise ValueError(f"{name} must be {kinds} >= {least}, got {size!r}")
+        check_sizes(1, hidden=hidden, layers=layers, kernel=kernel, first_kernel=first_kernel)
         wide = 2 * hidden
         self.kind = kind
         self.first = nn.MaskedConv2d(

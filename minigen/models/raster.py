@@ -31,7 +31,7 @@ from minigen.backends import Array, active, to_host
 from minigen.errors import UserError
 from minigen.models.pixel_heads import PixelHead, make_head
 
-__all__ = ["Naive", "Painter", "RasterModel"]
+__all__ = ["Naive", "Painter", "RasterModel", "check_sizes"]
 
 
 class Painter(Protocol):
@@ -262,6 +262,17 @@ class RasterModel(nn.Module):
             asarray(np.ascontiguousarray(kept.transpose(order)), self.dtype),
             asarray(np.ascontiguousarray(where.transpose(order))),
         )
+
+
+def check_sizes(colors: int, **sizes: int) -> None:
+    """Sizes at least 1, kernels odd, hidden divisible by the colours; ValueError names it."""
+    for name, size in sizes.items():
+        least, odd = 3 if name == "first_kernel" else 1, "kernel" in name
+        if type(size) is not int or size < least or (odd and size % 2 == 0):
+            kind = "an odd number" if odd else "a whole number"
+            raise ValueError(f"{name} must be {kind} >= {least}, got {size!r}")
+        if name == "hidden" and size % colors:
+            raise ValueError(f"hidden must be a multiple of the {colors} colours, got {size}")
 
 
 def _host(value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@
     minigen sample runs/diagonal-bilstm --n 100
 
 **What is measured.** `nll_nats`, the exact −log p(x) of a held-out image, mean over the split, as
-for the PixelCNN (`recipes/pixelcnn.py`), whose steps, oracles and pictures these are too.
+for the PixelCNN. Steps, oracles and pictures: `recipes/raster.py`.
 
 **What to expect on MNIST**, binarized anew each time, on the last 10,000 training images, seed 0,
 one thread of BLAS. Independent pixels reach 204.8 nats; both models pass 95 within their first
@@ -29,36 +29,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from minigen.models.pixel_heads import HEADS
 from minigen.models.pixelrnn import PixelRNN
 from minigen.recipes.base import Budgets
-from minigen.recipes.config import Config, option
-from minigen.recipes.pixelcnn import BINARIZATIONS, _RasterRecipe
+from minigen.recipes.config import option
+from minigen.recipes.raster import RasterConfig, RasterRecipe
 
 __all__ = ["DiagonalBiLSTMConfig", "DiagonalBiLSTMRecipe", "RowLSTMConfig", "RowLSTMRecipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PixelRNNConfig(Config):
+class _PixelRNNConfig(RasterConfig):
     """What both have."""
 
     steps: int = option(8000, "training steps", minimum=1)
-    batch_size: int = option(16, "images per step", minimum=1)
     evaluate_every: int = option(1000, "steps between measurements on the val split", minimum=1)
-    head: str = option("bernoulli", "what a pixel may be", choices=HEADS)
-    components: int = option(5, "bumps of the logistic-mixture", minimum=1)
-    binarization: str = option(
-        "dynamic", "how grey pixels become 0 or 1 (head bernoulli)", choices=BINARIZATIONS
-    )
     hidden: int = option(16, "state h of an LSTM cell; the residual stream has 2h", minimum=1)
     layers: int = option(1, "LSTM layers", minimum=1)
-    first_kernel: int = option(7, "side of the first kernel, odd", minimum=3)
     learning_rate: float = option(5e-3, "of Adam, at its highest", above=0)
-    warmup: int = option(100, "steps in which the learning rate rises to that", minimum=0)
-    clip: float = option(100.0, "largest norm of the gradient, nats per image", above=0)
-    quick_images: int = option(
-        1000, "images measured during training; the end measures all", minimum=1
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +88,7 @@ DIGITS: Budgets = {
 }
 
 
-class RowLSTMRecipe(_RasterRecipe):
+class RowLSTMRecipe(RasterRecipe):
     """Lines are rows."""
 
     name = "row-lstm"
@@ -118,7 +105,7 @@ class RowLSTMRecipe(_RasterRecipe):
         return PixelRNN(kind="row", layers=self.config.layers, **common)
 
 
-class DiagonalBiLSTMRecipe(_RasterRecipe):
+class DiagonalBiLSTMRecipe(RasterRecipe):
     """Lines are diagonals, from both sides."""
 
     name = "diagonal-bilstm"

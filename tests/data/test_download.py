@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from minigen.data import download as module
-from minigen.data.download import cache_folder, download
+from minigen.data.download import cache_folder, download, find_or_download, own_folders
 from minigen.errors import UserError
 
 CONTENT = b"what was published" * 1000
@@ -104,3 +104,33 @@ def test_the_cache_folder_is_minigen_cache_or_the_systems(tmp_path, monkeypatch)
     assert cache_folder() == tmp_path / "mine"
     monkeypatch.delenv("MINIGEN_CACHE")
     assert cache_folder().name == "minigen"
+
+
+def test_a_file_is_looked_for_in_the_users_folders_then_in_the_cache_then_fetched_once(
+    tmp_path, mirror
+):
+    address, asked = mirror
+    own = tmp_path / "own"
+    (own / "sub").mkdir(parents=True)
+
+    def find(data_dir):
+        return find_or_download("set", "file.gz", "sub", data_dir, [f"{address}file.gz"], MD5)
+
+    cached = cache_folder() / "sub" / "file.gz"
+    assert [find(own), find(own), find(None)] == [cached] * 3
+    assert len(asked) == 1
+    for place in (own / "sub" / "file.gz", own / "file.gz"):
+        place.write_bytes(b"unread, unchecked: the user's own")
+        assert find(own) == place
+
+
+def test_a_file_that_is_nowhere_is_one_line_with_all_places(tmp_path, mirror, monkeypatch):
+    monkeypatch.setenv("MINIGEN_DATA", str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        find_or_download("set", "file", "sub", None, [f"{mirror[0]}absent"], MD5)
+    message = str(caught.value)
+    places = f"{tmp_path}, {tmp_path / 'sub'}, {cache_folder() / 'sub'}"
+    assert message.startswith(f"set: file is not in {places}, and no mirror gave file")
+    assert "\n" not in message
+    with pytest.raises(UserError, match="data_dir must be an existing folder, got"):
+        own_folders(tmp_path / "nowhere", "sub")

@@ -293,8 +293,8 @@ def test_a_conditional_model_wants_a_label_for_each_image():
     [
         ({"hidden": 0}, "hidden must be a whole number >= 1, got 0"),
         ({"hidden": 4}, "hidden must be a multiple of the 3 colours, got 4"),
-        ({"kernel": 2}, "kernel must be odd and >= 1, got 2"),
-        ({"first_kernel": 1}, "first_kernel must be odd and >= 3, got 1"),
+        ({"kernel": 2}, "kernel must be an odd number >= 1, got 2"),
+        ({"first_kernel": 1}, "first_kernel must be an odd number >= 3, got 1"),
         ({"shape": (3, 0, 4)}, r"shape must be \(C, H, W\), each at least 1"),
     ],
 )

@@ -6,15 +6,13 @@ A check counts only if it passes on minigen as it is and fails on minigen with t
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from op_specs import checks
-from suite import check_of, test_of
+from suite import Patch, Plant, assert_caught, changed, check_of, each_of, folder, replace, test_of
 
 import minigen as mg
 import minigen.nn.batchnorm
@@ -33,17 +31,6 @@ from minigen.autograd.primitive import registry
 from minigen.backends.numpy_backend import NumpyBackend
 from minigen.models import gpt, gpt_step, realnvp, vae
 from minigen.recipes import gpt as gpt_recipe
-
-Patch = pytest.MonkeyPatch
-
-
-class Plant(NamedTuple):
-    """A mistake, how to make it, and the check that must notice."""
-
-    mistake: str
-    make: Callable[[Patch], None]
-    check: Callable[[], None]
-
 
 # ---------------------------------------------------------------- how to plant
 
@@ -66,17 +53,6 @@ def forward(op: str, wrong: Callable[..., Any]) -> Callable[[Patch], None]:
         patch.setattr(primitive, "_raw_functions", {})
 
     return plant
-
-
-def replace(owner: Any, name: str, wrong: Any) -> Callable[[Patch], None]:
-    """Another attribute of a module or class."""
-    return lambda patch: patch.setattr(owner, name, wrong)
-
-
-def changed(owner: Any, name: str, change: Callable[..., Any]) -> Callable[[Patch], None]:
-    """``change(original, *args)`` in place of ``original(*args)``."""
-    original = getattr(owner, name)
-    return replace(owner, name, lambda *args, **options: change(original, *args, **options))
 
 
 def detached(x: Any) -> Any:
@@ -571,7 +547,7 @@ GPT = [
         test_of(
             "recipes/test_gpt_recipe.py",
             "test_the_headline_is_the_probability_with_which_generation_would_draw_the_text",
-            lambda: Path(tempfile.mkdtemp()),
+            folder,
             "characters",
             8,
         ),
@@ -581,15 +557,10 @@ GPT = [
 PLANTS = [*ENGINE, *OPS, *LAYERS, *TRAINING, *VAE, *REALNVP, *GPT]
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
+@each_of(PLANTS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_planted_mistake_is_caught_by_a_named_check(plant):
-    plant.check()
-    with pytest.MonkeyPatch.context() as patch:
-        plant.make(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            plant.check()
-    plant.check()
+def test_a_planted_mistake_is_caught_by_a_named_check(plant: Plant) -> None:
+    assert_caught(plant)
 
 
 def test_at_least_fifteen_mistakes_are_planted():

@@ -6,35 +6,16 @@ the mistake.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-import pytest
-from suite import _module, test_of
+from suite import Plant, assert_caught, each_of, folder, module_of, replace, test_of
 
 from minigen.data import bpe
 from minigen.models import generation
 from minigen.recipes import gpt as gpt_recipe
 
-Patch = pytest.MonkeyPatch
-DETECTION = _module("metrics/test_detection.py")
-
-
-class Plant(NamedTuple):
-    """A mistake, how to make it, and the check that must notice."""
-
-    mistake: str
-    make: Callable[[Patch], None]
-    check: Callable[[], None]
-
-
-def replace(owner: Any, name: str, wrong: Any) -> Callable[[Patch], None]:
-    """Another attribute of a module or class."""
-    return lambda patch: patch.setattr(owner, name, wrong)
-
+DETECTION = module_of("metrics/test_detection.py")
 
 _token_nats = gpt_recipe._token_nats
 
@@ -81,7 +62,7 @@ PLANTS = [
         test_of(
             "recipes/test_gpt_recipe.py",
             "test_the_score_of_a_line_is_that_of_its_tokens_after_the_text_before_it",
-            lambda: Path(tempfile.mkdtemp()),
+            folder,
             "characters",
         ),
     ),
@@ -96,11 +77,6 @@ PLANTS = [
 ]
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
+@each_of(PLANTS)
 def test_a_planted_mistake_of_scores_and_tokens_is_caught_by_a_named_check(plant: Plant) -> None:
-    plant.check()
-    with pytest.MonkeyPatch.context() as patch:
-        plant.make(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            plant.check()
-    plant.check()
+    assert_caught(plant)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import pytest
-from suite import test_of
+from suite import Plant, assert_caught, changed, each_of, replace, test_of
 
 import minigen as mg
 from minigen import nn
@@ -19,27 +18,7 @@ from minigen.models.glow import GlowStep
 from minigen.models.image_flow import ImageFlow, MultiScale, Squeeze
 from minigen.models.pixel_maps import HistogramMap, Logit
 
-Patch = pytest.MonkeyPatch
 FILE = "models/test_image_flow.py"
-
-
-class Plant(NamedTuple):
-    """A mistake, how to make it, and the check that must notice."""
-
-    mistake: str
-    make: Callable[[Patch], None]
-    check: Callable[[], None]
-
-
-def replace(owner: Any, name: str, wrong: Any) -> Callable[[Patch], None]:
-    """Another attribute of a module or class."""
-    return lambda patch: patch.setattr(owner, name, wrong)
-
-
-def changed(owner: Any, name: str, change: Callable[..., Any]) -> Callable[[Patch], None]:
-    """``change(original, *args)`` in place of ``original(*args)``."""
-    original = getattr(owner, name)
-    return replace(owner, name, lambda *args, **options: change(original, *args, **options))
 
 
 def no_log_det(original: Callable[..., Any], *args: Any) -> Any:
@@ -207,11 +186,6 @@ PLANTS = [
 ]
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=[plant.mistake for plant in PLANTS])
+@each_of(PLANTS)
 def test_a_planted_mistake_is_caught_by_a_named_check(plant: Plant) -> None:
-    plant.check()
-    with pytest.MonkeyPatch.context() as patch:
-        plant.make(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            plant.check()
-    plant.check()
+    assert_caught(plant)

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pytest
-from suite import test_of
+from suite import Patch, Plant, assert_caught, changed, each_of, test_of
 
 import minigen as mg
 from minigen.data import clips, mulaw
 from minigen.models import wavenet
-
-Patch = pytest.MonkeyPatch
-
-
-class Plant(NamedTuple):
-    """A mistake, how to make it, and the check that must notice."""
-
-    mistake: str
-    make: Callable[[Patch], None]
-    check: Callable[[], None]
-
-
-def changed(owner: Any, name: str, change: Callable[..., Any]) -> Callable[[Patch], None]:
-    """``change(original, *args)`` in place of ``original(*args)``."""
-    original = getattr(owner, name)
-    return lambda patch: patch.setattr(
-        owner, name, lambda *args, **options: change(original, *args, **options)
-    )
 
 
 def model_test(name: str, *arguments: Any) -> Callable[[], None]:
@@ -146,11 +127,6 @@ PLANTS = [
 ]
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
+@each_of(PLANTS)
 def test_a_planted_mistake_of_a_wavenet_is_caught_by_a_named_check(plant: Plant) -> None:
-    plant.check()
-    with pytest.MonkeyPatch.context() as patch:
-        plant.make(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            plant.check()
-    plant.check()
+    assert_caught(plant)

@@ -1,23 +1,22 @@
 """Runs of the adversarial recipes from beginning to end, on small nets: steps, resume, refusals."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, assert_steps_bring_nothing_to_the_host, stop_and_resume
 
 import minigen as mg
 from minigen import nn
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import Dataset
 from minigen.errors import UserError
 from minigen.models.adversarial import LOSSES, r1_penalty
 from minigen.recipes import find
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
+from minigen.training import checkpoint
 
 POINTS = {"latent": 2, "hidden": (8, 8), "batch_size": 16, "evaluate_every": 4}
 IMAGES = {"latent": 4, "width": 2, "batch_size": 6, "evaluate_every": 4}
@@ -27,15 +26,6 @@ KINDS = {
     "dcgan": ("images", {**IMAGES, "augment": ("translation", "colour"), "norm": "spectral"}),
     "conditional": ("images", {**POINTS, "conditional": True, "dropout": 0.2, "batch_size": 6}),
 }
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +71,12 @@ def finished(folder: Path, images: Path) -> dict[str, Path]:
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     kind: str, finished: dict[str, Path], images: Path, tmp_path: Path
 ) -> None:
-    folder, stop = tmp_path / "run", StopRequest()
-    assert make(kind, folder, images).train(StopAt(5, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (finished[kind], folder)
-    )
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
+    folder = tmp_path / "run"
+    stop_and_resume(make(kind, folder, images), 5)
     pictures = sorted(path.name for path in (finished[kind] / "progress").iterdir())
     assert pictures == [f"step_{step:06d}.png" for step in (0, 4, 8, 10)]
-    for name in ("metrics.jsonl", "progress.gif", *(f"progress/{name}" for name in pictures)):
-        assert (folder / name).read_bytes() == (finished[kind] / name).read_bytes(), name
+    drawn = (f"progress/{name}" for name in pictures)
+    assert_same_end(finished[kind], folder, "metrics.jsonl", "progress.gif", *drawn)
 
 
 def test_a_checkpoint_has_both_sides_and_the_average(finished: dict[str, Path]) -> None:
@@ -315,10 +297,7 @@ def test_a_step_on_the_strict_backend_brings_nothing_to_the_host(
 ) -> None:
     with mg.use("strict"):
         run = make(kind, tmp_path / "run", images, steps=2)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run)
         assert run.recipe.evaluate(run.data("val"), thorough=False)["spread"] > 0
 
 

@@ -2,21 +2,19 @@
 
 import json
 import math
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, assert_steps_bring_nothing_to_the_host, stop_and_resume
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import Dataset, load
 from minigen.errors import UserError
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 SMALL = {"context": 8, "layers": 1, "heads": 2, "width": 8, "batch_size": 4, "warmup": 2,
          "evaluate_every": 4, "sample_length": 20}  # fmt: skip
@@ -43,15 +41,6 @@ def finished(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
-
-
 def test_a_run_leaves_its_numbers_its_ladder_and_its_pictures(finished: Path) -> None:
     assert {"loss.png", "attention.png", "samples.txt", "summary.json"} <= {
         path.name for path in finished.iterdir()
@@ -64,18 +53,9 @@ def test_a_run_leaves_its_numbers_its_ladder_and_its_pictures(finished: Path) ->
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     finished: Path, text: Path, tmp_path: Path
 ) -> None:
-    folder, stop = tmp_path / "run", StopRequest()
-    assert make(text, folder, dropout=0.1).train(StopAt(5, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (finished, folder)
-    )
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    for name in ("metrics.jsonl", "samples.txt"):
-        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    folder = tmp_path / "run"
+    stop_and_resume(make(text, folder, dropout=0.1), 5)
+    assert_same_end(finished, folder, "metrics.jsonl", "samples.txt")
 
 
 def test_training_learns_a_rhyme_below_the_unigram(text: Path, tmp_path: Path) -> None:
@@ -260,10 +240,7 @@ def test_the_strict_backend_trains_writes_and_brings_nothing_to_the_host_in_a_st
 ) -> None:
     with mg.use("strict"):
         run = make(text, tmp_path / "run", steps=2)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run)
         there = Run.open(finished).generate("the ", max_tokens=30, seed=3)
     assert there == Run.open(finished).generate("the ", max_tokens=30, seed=3)
 

@@ -1,22 +1,25 @@
 """The recipes of RealNVP for images and of Glow on a few steps: oracles, resume, refusals."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import (
+    arrays_of,
+    assert_same_end,
+    assert_steps_bring_nothing_to_the_host,
+    stop_and_resume,
+)
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import load
 from minigen.errors import UserError
 from minigen.metrics.baselines import histogram_bits
 from minigen.recipes import find
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 KINDS = pytest.mark.parametrize("kind", ["glow", "realnvp"])
 SMALL: dict[str, Any] = {"evaluate_every": 4, "batch_size": 16, "warmup": 2}
@@ -24,15 +27,6 @@ SIZES: dict[str, dict[str, Any]] = {
     "glow": {"flow_steps": (1, 1), "hidden": (4, 4)},
     "realnvp": {"couplings": 2, "hidden": (4, 4, 4)},
 }
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +91,11 @@ def test_realnvp_on_the_command_line_takes_the_model_that_suits_the_data(tmp_pat
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     kind: str, pixels: str, pictures: str, tmp_path: Path
 ) -> None:
-    whole, folder, stop = tmp_path / "whole", tmp_path / "stopped", StopRequest()
+    whole, folder = tmp_path / "whole", tmp_path / "stopped"
     make(kind, whole, pictures, pixels=pixels).train()
-    assert make(kind, folder, pictures, pixels=pixels).train(StopAt(3, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (whole, folder)
-    )
-    assert set(expected) == set(got)
-    assert ("recipe/model/pixels.share" in expected) == (pixels == "histogram")
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    for name in ("metrics.jsonl", "samples.png"):
-        assert (whole / name).read_bytes() == (folder / name).read_bytes(), name
+    stop_and_resume(make(kind, folder, pictures, pixels=pixels), 3)
+    assert ("recipe/model/pixels.share" in arrays_of(whole)) == (pixels == "histogram")
+    assert_same_end(whole, folder, "metrics.jsonl", "samples.png")
 
 
 @KINDS
@@ -119,11 +104,7 @@ def test_a_training_step_brings_nothing_to_the_host_before_the_log_asks(
 ) -> None:
     with mg.use("strict"):
         run = make(kind, tmp_path / "run", pictures)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            for _ in range(2):
-                run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run, steps=2)
         assert run.recipe.sample(2, 0).shape == (2, 1, 8, 8)
 
 

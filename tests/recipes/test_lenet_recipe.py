@@ -1,12 +1,12 @@
 """LeNet's recipe on a few steps: numbers, pictures, resume, export; and its error, by hand."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, stop_and_resume, train_until
 
 import minigen as mg
 from minigen.backends.strict import count_transfers
@@ -17,22 +17,12 @@ from minigen.errors import UserError
 from minigen.metrics.features import FILE, feature_extractor
 from minigen.recipes.lenet import LeNetConfig, LeNetRecipe, export
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 SMALL = {"size": 12, "evaluate_every": 20, "batch_size": 32, "warmup": 2, "learning_rate": 0.01}
 
 
 def make(out: Path, steps: int = 40, data: str = "digits", **options: Any) -> Run:
     return Run.create("lenet", data=data, out=out, steps=steps, options={**SMALL, **options})
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +55,8 @@ def test_the_metrics_are_those_of_the_definition(run: Run) -> None:
 
 
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(run: Run, tmp_path: Path) -> None:
-    stop = StopRequest()
-    assert make(tmp_path / "stopped").train(StopAt(7, stop), stop) is None
-    Run.resume(tmp_path / "stopped").train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(folder / "checkpoint.safetensors"))[0]
-        for folder in (run.folder, tmp_path / "stopped")
-    )
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
+    stop_and_resume(make(tmp_path / "stopped"), 7)
+    assert_same_end(run.folder, tmp_path / "stopped")
 
 
 def test_the_exported_network_is_an_extractor_that_labels_as_the_run_does(
@@ -130,9 +112,8 @@ def test_what_lenet_cannot_do_ends_in_one_line(
 
 def test_export_refuses_the_run_of_another_model(tmp_path: Path) -> None:
     options = {"hidden": (8,), "latent": 2, "iw_samples": 1}
-    stop = StopRequest()
     vae = Run.create("vae", out=tmp_path / "vae", steps=5, options=options)
-    assert vae.train(StopAt(1, stop), stop) is None
+    train_until(vae, 1)
     with pytest.raises(UserError, match="must be a run of lenet, got one of vae"):
         export(tmp_path / "vae", tmp_path / "x.safetensors")
 

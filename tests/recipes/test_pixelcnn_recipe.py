@@ -2,36 +2,25 @@
 
 import json
 import math
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, assert_steps_bring_nothing_to_the_host, stop_and_resume
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import load
 from minigen.errors import UserError
 from minigen.recipes import find
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 NAMES = ("pixelcnn", "gated-pixelcnn")
 BOTH = pytest.mark.parametrize("name", NAMES)
 SMALL = {
     "hidden": 4, "blocks": 1, "first_kernel": 3, "batch_size": 16, "evaluate_every": 3, "warmup": 2,
 }  # fmt: skip
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +83,10 @@ def test_eval_and_sample_work_on_the_run(
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     name: str, tmp_path: Path, stop_at: int
 ) -> None:
-    whole, folder, stop = tmp_path / "whole", tmp_path / "stopped", StopRequest()
+    whole, folder = tmp_path / "whole", tmp_path / "stopped"
     make(name, whole, binarization="dynamic").train()
-    stopped = make(name, folder, binarization="dynamic")
-    assert stopped.train(StopAt(stop_at, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (whole, folder)
-    )
-    assert set(expected) == set(got)
-    for key, array in expected.items():
-        assert array.tobytes() == got[key].tobytes(), key
-    for file in ("metrics.jsonl", "samples.png", "completions.png"):
-        assert (whole / file).read_bytes() == (folder / file).read_bytes(), file
+    stop_and_resume(make(name, folder, binarization="dynamic"), stop_at)
+    assert_same_end(whole, folder, "metrics.jsonl", "samples.png", "completions.png")
 
 
 @BOTH
@@ -194,7 +173,7 @@ def test_a_few_steps_learn(name: str, tmp_path: Path) -> None:
     [
         ("moons", {}, "pixelcnn needs images, and moons has"),
         ("digits", {"head": "gauss"}, "head must be bernoulli or categorical"),
-        ("digits", {"kernel": 2}, "cannot build pixelcnn: kernel must be odd"),
+        ("digits", {"kernel": 2}, "cannot build pixelcnn: kernel must be an odd number >= 1"),
         ("colours", {"hidden": 4}, "hidden must be a multiple of the 3 colours, got 4"),
     ],
 )
@@ -221,8 +200,4 @@ def test_a_training_step_brings_nothing_to_the_host_before_the_log_asks(
 ) -> None:
     with mg.use("strict"):
         run = make(name, tmp_path / "run")
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            for _ in range(2):
-                run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run, steps=2)

@@ -1,20 +1,18 @@
 """The PixelRNN's recipes from beginning to end, on the 8×8 digits: seconds each."""
 
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, assert_steps_bring_nothing_to_the_host, stop_and_resume
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import Dataset
 from minigen.errors import UserError
 from minigen.recipes import find
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 NAMES = ("row-lstm", "diagonal-bilstm")
 SMALL = {"hidden": 4, "layers": 1, "first_kernel": 3, "batch_size": 16, "evaluate_every": 5}
@@ -31,15 +29,6 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
-
-
 def test_a_run_leaves_its_numbers_and_its_pictures(finished: Path) -> None:
     assert {"loss.png", "samples.png", "completions.png", "summary.json"} <= {
         path.name for path in finished.iterdir()
@@ -51,17 +40,9 @@ def test_a_run_leaves_its_numbers_and_its_pictures(finished: Path) -> None:
 
 
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(finished: Path, tmp_path: Path) -> None:
-    folder, stop = tmp_path / "run", StopRequest()
-    assert make(finished.name, folder).train(StopAt(5, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (finished, folder)
-    )
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    assert (folder / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+    folder = tmp_path / "run"
+    stop_and_resume(make(finished.name, folder), 5)
+    assert_same_end(finished, folder, "metrics.jsonl")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,10 +90,7 @@ def test_the_strict_backend_trains_and_brings_nothing_to_the_host_in_a_step(
 ) -> None:
     with mg.use("strict"):
         run = make(name, tmp_path / "run", steps=2)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run)
         there = run.recipe.sample(3, seed=1)
     assert there.shape == (3, 1, 8, 8)
 

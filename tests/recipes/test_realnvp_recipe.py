@@ -1,33 +1,27 @@
 """RealNVP's recipe on a few steps: oracles, resume, pictures, the command line, and refusals."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import (
+    arrays_of,
+    assert_same_end,
+    assert_steps_bring_nothing_to_the_host,
+    stop_and_resume,
+)
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import load
 from minigen.errors import UserError
 from minigen.metrics.entropy import entropy
 from minigen.recipes import find
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 SMALL = {"couplings": 2, "hidden": (8,), "evaluate_every": 10, "batch_size": 64, "warmup": 2}
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 @pytest.fixture(scope="module")
@@ -107,20 +101,11 @@ def test_the_gaussian_line_needs_training_rows_and_more_of_them_than_columns() -
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     rows: str, tmp_path: Path, stop_at: int
 ) -> None:
-    whole, folder, stop = tmp_path / "whole", tmp_path / "stopped", StopRequest()
+    whole, folder = tmp_path / "whole", tmp_path / "stopped"
     make(whole, rows, noise=0.1).train()
-    assert make(folder, rows, noise=0.1).train(StopAt(stop_at, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (whole, folder)
-    )
-    assert set(expected) == set(got)
-    assert "recipe/model/flow.0.log_scale" in expected
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    for name in ("metrics.jsonl", "samples.png", "loss.png"):
-        assert (whole / name).read_bytes() == (folder / name).read_bytes(), name
+    stop_and_resume(make(folder, rows, noise=0.1), stop_at)
+    assert "recipe/model/flow.0.log_scale" in arrays_of(whole)
+    assert_same_end(whole, folder, "metrics.jsonl", "samples.png", "loss.png")
 
 
 def test_a_table_gets_histograms_and_can_be_sampled_as_a_picture(tmp_path: Path) -> None:
@@ -197,8 +182,4 @@ def test_a_training_step_brings_nothing_to_the_host_before_the_log_asks(
 ) -> None:
     with mg.use("strict"):
         run = make(tmp_path / "run", rows, noise=0.1)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            for _ in range(3):
-                run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run, steps=3)

@@ -2,31 +2,26 @@
 
 import json
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import (
+    arrays_of,
+    assert_same_end,
+    assert_steps_bring_nothing_to_the_host,
+    train_until,
+)
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.errors import UserError
 from minigen.recipes import RECIPES, find
 from minigen.recipes.base import Oracle, Recipe
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
+from minigen.training import checkpoint
 
 SMALL = {"latent": 2, "hidden": (16,), "evaluate_every": 10, "iw_samples": 2, "warmup": 5}
-
-
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 def make(out: Path, steps: int = 24, **changes: Any) -> Run:
@@ -39,10 +34,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     make(folder).train()
     return folder
-
-
-def arrays_of(folder: Path) -> dict[str, np.ndarray]:
-    return checkpoint.separate(checkpoint.load(folder / "checkpoint.safetensors"))[0]
 
 
 def test_a_finished_run_leaves_everything_that_the_contract_names(finished: Path) -> None:
@@ -81,18 +72,13 @@ def test_the_log_names_the_oracles_first(finished: Path) -> None:
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     finished: Path, tmp_path: Path, stop_at: int
 ) -> None:
-    folder, stop = tmp_path / "run", StopRequest()
-    assert make(folder).train(StopAt(stop_at, stop), stop) is None
+    folder = tmp_path / "run"
+    train_until(make(folder), stop_at)
     assert not (folder / "summary.json").exists()
     resumed = Run.resume(folder)
     assert resumed.steps_done == stop_at
     assert resumed.train() is not None
-    expected, got = arrays_of(finished), arrays_of(folder)
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    for name in ("metrics.jsonl", "samples.png", "loss.png"):
-        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    assert_same_end(finished, folder, "metrics.jsonl", "samples.png", "loss.png")
     one, two = (
         checkpoint.load(f / "checkpoint.safetensors")["recipe"]["random"]
         for f in (finished, folder)
@@ -348,8 +334,4 @@ def test_a_run_trained_on_another_backend_is_evaluated_on_this_one(
 def test_a_training_step_brings_nothing_to_the_host_before_the_log_asks(tmp_path: Path) -> None:
     with mg.use("strict"):
         run = make(tmp_path / "run")
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            for _ in range(3):
-                run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run, steps=3)

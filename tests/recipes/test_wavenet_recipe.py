@@ -1,21 +1,19 @@
 """A run of the WaveNet from beginning to end, on sounds of a few hundred samples."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import assert_same_end, assert_steps_bring_nothing_to_the_host, stop_and_resume
 
 import minigen as mg
-from minigen.backends.strict import count_transfers
 from minigen.cli import main
 from minigen.data import load, mulaw
 from minigen.data.wav import read_wav, write_wav
 from minigen.errors import UserError
 from minigen.recipes.run import Run
-from minigen.training import Observer, StopRequest, checkpoint
 
 SMALL = {"window": 40, "channels": 4, "skip": 6, "doublings": 3, "batch_size": 3, "warmup": 2,
          "evaluate_every": 4, "sample_seconds": 0.01}  # fmt: skip
@@ -56,15 +54,6 @@ def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class StopAt(Observer):
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
-
-
 def test_a_run_leaves_its_numbers_its_tables_its_pictures_and_a_sound(finished: Path) -> None:
     assert {"loss.png", "spectrograms.png", "waveforms.png", "samples.wav", "summary.json"} <= {
         path.name for path in finished.iterdir()
@@ -81,18 +70,9 @@ def test_a_run_leaves_its_numbers_its_tables_its_pictures_and_a_sound(finished: 
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(
     finished: Path, tones: Path, tmp_path: Path
 ) -> None:
-    folder, stop = tmp_path / "run", StopRequest()
-    assert make(tones, folder).train(StopAt(5, stop), stop) is None
-    Run.resume(folder).train()
-    expected, got = (
-        checkpoint.separate(checkpoint.load(f / "checkpoint.safetensors"))[0]
-        for f in (finished, folder)
-    )
-    assert set(expected) == set(got)
-    for name, array in expected.items():
-        assert array.tobytes() == got[name].tobytes(), name
-    for name in ("metrics.jsonl", "samples.wav"):
-        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    folder = tmp_path / "run"
+    stop_and_resume(make(tones, folder), 5)
+    assert_same_end(finished, folder, "metrics.jsonl", "samples.wav")
 
 
 def test_training_beats_both_tables_on_tones(tones: Path, tmp_path: Path) -> None:
@@ -206,10 +186,7 @@ def test_the_strict_backend_trains_speaks_and_brings_nothing_to_the_host_in_a_st
 ) -> None:
     with mg.use("strict"):
         run = make(tones, tmp_path / "run", steps=2)
-        batches = run.recipe.batches(run.data("train"))
-        with count_transfers() as count:
-            run.recipe.step(next(batches))
-        assert count.total == 0, count
+        assert_steps_bring_nothing_to_the_host(run)
         there = Run.open(finished).sample(3, seed=3)
     np.testing.assert_array_equal(there, Run.open(finished).sample(3, seed=3))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from run_checks import StopAt
 
 from minigen.errors import UserError
 from minigen.training import Loop, MetricsLog, Observer, Rhythm, StopRequest, checkpoint
@@ -68,17 +69,6 @@ def make(folder: Path, steps: int = 23, trainee: Any = None, **rhythm: Any) -> L
         MetricsLog(folder / "metrics.jsonl"),
         folder / "checkpoint.safetensors",
     )
-
-
-class StopAt(Observer):
-    """Asks the loop to stop at a step, as Ctrl-C would."""
-
-    def __init__(self, step: int, stop: StopRequest) -> None:
-        self.at, self.stop = step, stop
-
-    def stepped(self, step: int) -> None:
-        if step == self.at:
-            self.stop.signal = signal.SIGINT
 
 
 def test_the_log_has_a_line_at_each_beat_and_the_train_line_is_the_mean_since_the_last(
