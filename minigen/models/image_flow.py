@@ -61,7 +61,7 @@ Shape = tuple[int, int, int]  # (C, H, W)
 
 
 def bits_per_dim(log_prob: Tensor, dims: int, levels: int) -> Tensor:
-    """−log p(y) in nats for y in [0, 1)^dims → bits per pixel of `levels` values: (N,) → (N,)."""
+    """−log p(y) in nats for y in [0, 1)^dims → bits per pixel of `levels` values, any shape."""
     return log_prob * (-1.0 / (dims * math.log(2.0))) + math.log2(levels)
 
 
@@ -289,11 +289,11 @@ class ImageFlow(nn.Module):
             `log_det` + log₂ L.
         """
         z, log_det = self(self.dequantize(x, generator))
+        log_prior = standard_normal_log_density(z).mean()  # (N,) -> ()
+        volume = log_det.mean()  # (N,) -> ()
+        nll = bits_per_dim(log_prior + volume, self.dims, self.levels)
         unit = 1.0 / (self.dims * math.log(2.0))
-        prior = standard_normal_log_density(z).mean() * -unit  # (N,) -> ()
-        volume = log_det.mean() * unit  # (N,) -> ()
-        nll = prior - volume + math.log2(self.levels)
-        return nll, {"nll": nll, "prior": prior, "log_det": volume}
+        return nll, {"nll": nll, "prior": log_prior * -unit, "log_det": volume * unit}
 
     def decode(self, z: Tensor) -> Tensor:
         """Noise (N, D) → grey values k/(L − 1) in [0, 1], (N, C, H, W)."""

@@ -129,8 +129,8 @@ class WaveNet(nn.Module):
         """Begin with rows that are alike for neighbouring levels: random sums of slow cosines.
 
         Levels are amplitudes in order, and a table of independent rows would first have to learn
-        that, level by level: after 230 steps on spoken digits it stands at 4.27 nats per sample,
-        this one at 3.86.
+        that, level by level: after 25 s of computing on spoken digits (210 and 270 steps) it stands
+        at 4.27 nats per sample, this one at 3.83.
         """
         waves = np.cos(
             np.pi * np.outer(np.arange(self.levels) + 0.5, np.arange(WAVES)) / self.levels

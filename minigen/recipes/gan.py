@@ -36,8 +36,9 @@ __all__ = ["DCGANConfig", "DCGANRecipe", "GANConfig", "GANRecipe", "WGANGPConfig
 
 POINTS = ("ring", "grid", "moons", "eight-gaussians")
 PLANE = {
-    **{"steps": 6000, "evaluate_every": 500, "batch_size": 128, "latent": 2, "hidden": (64, 64)},
+    **{"steps": 10_000, "evaluate_every": 500, "batch_size": 64, "latent": 2},
     **{"generator_lr": 4e-3, "discriminator_lr": 4e-3, "r1": 0.1, "ema": 0.99, "decay": True},
+    "hidden": (64, 64, 64),
 }
 
 CRITIC_PLANE = {

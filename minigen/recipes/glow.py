@@ -1,8 +1,16 @@
 """Recipe: the flow of `minigen/models/glow.py`, on digits that fit in the package or on MNIST.
 
-minigen train glow                                            8×8 digits, 17 grey values
-minigen train glow --data mnist
-minigen train glow --data mnist --set pixels=logit alpha=0.05
+    minigen train glow                                            8×8 digits, 17 grey values
+    minigen train glow --data mnist
+    minigen train glow --data mnist --set pixels=logit alpha=0.05
+
+**What to expect on MNIST**, in the units of `recipes/realnvp_image.py`, which also says why
+`pixels=histogram`: independent pixels need 1.70 bits per dimension. With seed 0 and
+`--steps 1600`, two passes through the training images, val is at 1.39 after 200 steps, 1.28 after
+800 and **1.256 at the end**, over all 10,000 images, in 610 s on two cores that were busy with much
+else. The default is 3,000 steps. The published number is 1.05 (Kingma & Dhariwal's model, in table
+2 of Grathwohl et al. 2019); below 0.95 is a leak or a wrong unit, and the run says so. After so few
+steps many samples are strokes that are nearly digits; temperature 0.7 takes the specks away.
 """
 
 from __future__ import annotations

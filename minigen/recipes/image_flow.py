@@ -40,7 +40,7 @@ COLD = 0.7  # the temperature of Glow's pictures
 class ImageFlowConfig(Config):
     """The hyper-parameters that image flows share."""
 
-    steps: int = option(4000, "training steps", minimum=1)
+    steps: int = option(3000, "training steps", minimum=1)
     batch_size: int = option(64, "images per step", minimum=1)
     evaluate_every: int = option(500, "steps between measurements on the val split", minimum=1)
     pixels: str = option("histogram", "how [0, 1) becomes the whole line", choices=PIXEL_MAPS)

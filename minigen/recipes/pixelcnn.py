@@ -11,12 +11,18 @@ For black and white pixels (`head=bernoulli`) it is comparable with any model's 
 `binarization`, and only on that. Grey pixels (`head=categorical` or `logistic-mixture`) also give
 `bits_per_dim`, the same divided by log 2 and by the number of pixels.
 
-**What to expect on MNIST**, binarized anew each time (`binarization=dynamic`), on the last 10,000
-training images, seed 0, on one core. Independent pixels reach 204.8 nats. The short budget of the
-PixelCNN stands at 92.8 after 2,200 steps (on the first 1,000 images) and ends at 91.95 on all of
-them, after 5,500 steps and 15 minutes. Its samples are strokes with the right width and bends but
-not always a whole digit: nine rows up is as far as it sees, and a digit is twenty high. Converged
-models of the papers' size reach 81.3 to 81.7; under 78 something has leaked, and the run says so.
+**What to expect on MNIST**, binarized anew each time (`binarization=dynamic`), on all of the last
+10,000 training images, short budget, seed 0, one core. Independent pixels reach 204.8 nats.
+
+    PixelCNN          5,500 steps    91.95 nats    50,305 parameters    880 s
+    Gated PixelCNN    4,000 steps    88.35 nats    76,921 parameters    1,460 s, machine half taken
+
+On the first 1,000 of these images the gated model is at 89.9 after 2,000 steps already, where the
+plain one ends at 91.6: it has no blind spot, and its first kernel is 19 wide. The plain one sees
+nine rows up, where a digit is twenty high: its samples have the width and the bends of strokes but
+are seldom a whole digit.
+Converged models of the papers' size reach 81.3 to 81.7; under 78 something has leaked, and the run
+says so.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ on two cores that had other trainings to do at the same time (about ten minutes 
 the second one; 3,500 steps of it, with a schedule of that length, reached 88.3 in 213 s). The
 paper, on the static binarization, has 80.5 for the Row LSTM, 80.8 for one diagonal layer with
 h = 32 and 79.2 for seven with h = 16, all at convergence; under 78 something has leaked, and the
-run says so.
+run says so. On the 8×8 digits, cut at ½, independent pixels reach 24.8 nats, and the diagonal
+kind 18.2 after its 1,000 steps, about a minute.
 """
 
 from __future__ import annotations
@@ -79,13 +80,14 @@ class DiagonalBiLSTMConfig(_PixelRNNConfig):
 
 DIGITS: Budgets = {
     "short": {
-        "steps": 1500,
-        "batch_size": 64,
-        "evaluate_every": 250,
+        "steps": 1000,
+        "batch_size": 32,
+        "evaluate_every": 200,
         "binarization": "threshold",
         "hidden": 16,
-        "layers": 2,
+        "layers": 1,
         "first_kernel": 3,
+        "learning_rate": 1e-2,
     },
     "long": {
         "steps": 5000,

@@ -9,7 +9,17 @@ each clip from its beginning, after silence, given its label, divided by the num
 sample is one of 256 µ-law levels, so knowing nothing costs ln 256 = 5.55 nats. `bits_per_sample` is
 the same in bits.
 
-**What to expect on the spoken digits.**
+**What to expect on the spoken digits.** Two tables are fitted on the same clips, computed at the
+start and drawn into the curve: one over the previous sample reaches 4.27 nats on val and 4.30 on
+test, a smoothed one over the two previous samples 4.11 and 4.16. The short budget (seed 0; 115,000
+parameters; 2,600 steps of two windows of 2,048 samples, 3.5 passes over the clips) stands at
+3.37 on val and 3.42 on test, 0.73 below the better table. That took ten minutes on a busy machine,
+of them four and a half of computing in one thread.
+
+What it then speaks has the loudness, the length and the low formant of a word, and hiss where the
+harmonics of a voice should be; a digit cannot be told from it. That needs more passes (`--budget
+long`). Sampling takes 0.16 ms for a sample of one sound, 0.33 ms for a sample of ten side by side:
+6,400 and 30,000 samples a second, 29 and 145 times as fast as from the whole field anew.
 """
 
 from __future__ import annotations

@@ -7,7 +7,12 @@ import pytest
 
 from minigen.data import Dataset, binarize, eval_batches, load
 from minigen.errors import UserError
-from minigen.metrics.baselines import gaussian_nats, independent_pixel_nats
+from minigen.metrics.baselines import (
+    gaussian_nats,
+    histogram_bits,
+    independent_pixel_nats,
+    pixel_histograms,
+)
 
 
 def test_a_small_case_equals_the_sum_worked_out_by_hand():
@@ -100,3 +105,41 @@ def test_rows_without_a_density_are_refused_in_one_line():
         gaussian_nats(rows, rows[:, :2])
     with pytest.raises(UserError, match=r"shape \(N, D\), got \(20,\)"):
         gaussian_nats(rows, rows[:, 0])
+
+
+# ---------------------------------------------------------------- histograms of grey values
+
+
+def greys(values: np.ndarray, levels: int = 4, split: str = "train") -> Dataset:
+    return Dataset("own", split, values.astype(np.uint8), None, "image", (0, levels - 1))
+
+
+def test_histogram_bits_are_the_literal_sum_over_pixels_and_images():
+    random = np.random.default_rng(0)
+    train, held_out = (random.integers(0, 4, (n, 1, 2, 3)) for n in (20, 7))
+    total = 0.0
+    for image in held_out:
+        for place in np.ndindex(1, 2, 3):
+            same = sum(other[place] == image[place] for other in train)
+            total -= math.log2((same + 0.5) / (20 + 4 * 0.5))
+    got = histogram_bits(greys(train), greys(held_out, split="val"), smoothing=0.5)
+    assert got == pytest.approx(total / (7 * 6), rel=1e-12)
+
+
+def test_even_values_cost_the_logarithm_of_their_number():
+    values = np.repeat(np.arange(256), 40).reshape(-1, 1, 1, 1)
+    data = Dataset("own", "train", values.astype(np.uint8), None, "image", (0, 255))
+    assert histogram_bits(data, data) == pytest.approx(8, rel=1e-12)
+
+
+def test_histograms_refuse_what_has_no_grey_values():
+    with pytest.raises(UserError, match="smoothing must be a number > 0, got 0"):
+        pixel_histograms(np.zeros((3, 2), np.uint8), 4, 0)
+    with pytest.raises(UserError, match="values must be whole numbers from 0 to 3"):
+        pixel_histograms(np.full((3, 2), 4), 4)
+    small, large = greys(np.zeros((3, 1, 2, 2))), greys(np.zeros((3, 1, 2, 3)))
+    with pytest.raises(UserError, match="held_out must have samples of train's shape"):
+        histogram_bits(small, large)
+    rows = Dataset("own", "train", np.zeros((3, 2)), None, "rows", None)
+    with pytest.raises(UserError, match="fixed number of values, own has none"):
+        histogram_bits(rows, rows)

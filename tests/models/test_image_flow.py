@@ -10,10 +10,11 @@ import pytest
 
 import minigen as mg
 from minigen import nn
+from minigen.models import realnvp_image
 from minigen.models.glow import Glow, GlowStep
 from minigen.models.image_flow import ImageFlow, Reorder, Squeeze, bits_per_dim, squeezed_shapes
 from minigen.models.pixel_maps import HistogramMap, Logit, dequantize, quantize
-from minigen.models.realnvp_image import ImageRealNVP, by_colour, checkerboard
+from minigen.models.realnvp_image import ImageRealNVP, checkerboard
 
 SHAPE = (1, 4, 4)
 LEVELS = 5
@@ -159,7 +160,7 @@ def test_halves_of_the_ordered_squeeze_are_the_colours_of_the_checkerboard():
     board = checkerboard(4, 6)
     np.testing.assert_array_equal(board[:2, :3], [[1, 0, 1], [0, 1, 0]])
     picture = mg.tensor(np.broadcast_to(board, (1, 2, 4, 6)).astype(np.float32))
-    z, _ = Reorder(by_colour(8))(Squeeze()(picture)[0])
+    z, _ = Reorder(realnvp_image.by_colour(8))(Squeeze()(picture)[0])
     assert (z.numpy()[:, :4] == 1).all()
     assert (z.numpy()[:, 4:] == 0).all()
 

@@ -167,5 +167,5 @@ def test_what_cannot_be_modelled_is_refused_in_one_line(
 
 def test_images_of_another_size_are_refused_by_eval(pictures: str, tmp_path: Path) -> None:
     make("glow", tmp_path / "run", pictures, steps=1).train()
-    with pytest.raises(UserError, match="built for data with levels 256, got 17|shape"):
+    with pytest.raises(UserError, match="built for data with levels 256, got 17"):
         Run.open(tmp_path / "run").evaluate(data="digits")
