@@ -214,19 +214,7 @@ def truncated_by_its_own_batch(patch: Patch) -> None:
 
 STYLES = "test_the_mean_style_follows_the_mapping_in_training_and_rests_in_evaluation"
 LAZY = "test_a_lazy_penalty_is_due_at_the_first_of_so_many_steps_with_so_many_times_its_weight"
-SAVED = "test_a_checkpoint_has_all_that_later_steps_depend_on"
-
-
-def short_run() -> Path:
-    """A finished run of eight steps, made anew under whatever is planted."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("SAMPLES", "THOROUGH_SAMPLES"):
-            patch.setattr(base, name, 50)
-        from suite import _module
-
-        path = folder() / "run"
-        _module("recipes/test_stylegan_recipe.py").make(path, images()).train()
-    return path
+SAVED = "test_the_state_has_all_that_later_steps_depend_on"
 
 
 PLANTS = [
@@ -275,7 +263,7 @@ PLANTS = [
             "test_the_penaltys_gradient_is_that_of_finite_differences_with_the_goal_held"
         ),
     ),
-    Plant("the goal of the path length not saved", goal_not_saved, run(SAVED, short_run)),
+    Plant("the goal of the path length not saved", goal_not_saved, run(SAVED, images, folder)),
     Plant(
         "directions that grow with the image",
         direction_of_one_pixel,
