@@ -14,6 +14,7 @@ from minigen.plots.plane import (
     save_warped_grid,
 )
 from minigen.plots.sound import save_spectrograms, save_waveforms
+from minigen.plots.styles import save_mixing
 
 __all__ = [
     "mosaic",
@@ -27,6 +28,7 @@ __all__ = [
     "save_label_bars",
     "save_manifold",
     "save_marginals",
+    "save_mixing",
     "save_modes",
     "save_pairs",
     "save_point_clouds",

@@ -35,7 +35,7 @@ from minigen.recipes.base import Oracle, Recipe
 from minigen.recipes.config import Config, option
 from minigen.recipes.looks import SAMPLES, THOROUGH_SAMPLES, Looks
 
-__all__ = ["AdversarialConfig", "AdversarialRecipe"]
+__all__ = ["AdversarialConfig", "AdversarialRecipe", "descend"]
 
 EVALUATION_SEED = 20140610  # one fixed set of noise: two evaluations of one model agree exactly
 PROGRESS_SEED = 1
@@ -160,11 +160,12 @@ class AdversarialRecipe(Recipe):
             )
             loss = loss + config.gradient_penalty * penalty
             numbers["slope_norm"] = norms.mean()
-        if config.r1:
+        gamma = self.r1_weight()
+        if gamma:
             penalty = r1_penalty(lambda x: self.discriminator(x, labels), real)
-            loss = loss + 0.5 * config.r1 * penalty
+            loss = loss + 0.5 * gamma * penalty
             numbers["r1_penalty"] = penalty
-        numbers["discriminator_grad_norm"] = _update(self.discriminator_optimizer, loss)
+        numbers["discriminator_grad_norm"] = descend(self.discriminator_optimizer, loss)
         return numbers
 
     def generator_step(self, count: int, labels: mg.Tensor | None) -> dict[str, Any]:
@@ -172,8 +173,12 @@ class AdversarialRecipe(Recipe):
         with self.discriminator_rests:
             fake = self.generator(self.noise(count), labels)
             loss = self.game.generator(self.judge(fake, labels))
-            norm = _update(self.generator_optimizer, loss)
+            norm = descend(self.generator_optimizer, loss)
         return {"generator_loss": loss, "generator_grad_norm": norm}
+
+    def r1_weight(self) -> float:
+        """γ of this step; a recipe that computes R1 at some steps only overrides it."""
+        return float(self.config.r1)
 
     def judge(self, x: mg.Tensor, labels: mg.Tensor | None) -> mg.Tensor:
         """The discriminator's logits, of samples augmented if that was asked for."""
@@ -258,7 +263,7 @@ class AdversarialRecipe(Recipe):
         plots.save_animation(folder / "progress.gif", frames)
 
 
-def _update(optimizer: mg.optim.Adam, loss: mg.Tensor) -> mg.Tensor:
+def descend(optimizer: mg.optim.Adam, loss: mg.Tensor) -> mg.Tensor:
     """One step down the gradient of `loss`; returns that gradient's norm."""
     optimizer.zero_grad()
     loss.backward()

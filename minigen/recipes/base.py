@@ -89,6 +89,7 @@ class Recipe(ABC):
     default_data: ClassVar[str] = "digits"
     saved: tuple[str, ...] = ()  # `build` may add to it
     samples_file: ClassVar[str] = "samples.png"  # where `minigen sample` writes, unless told
+    sample_options: ClassVar[tuple[str, ...]] = ()  # what `write_samples_with` understands
     score_name: ClassVar[str] = "log_likelihood_nats"  # what `score` returns, with its unit
     score_of: ClassVar[str] = "sample"  # one score for each of these, in words
     budgets: ClassVar[Budgets] = {"short": {}, "long": {}}
@@ -269,7 +270,6 @@ class Recipe(ABC):
 
         Here: `.png` a grid of images, `.npy` the array. A model of sound or text overrides this.
         """
-        from minigen.files import write_bytes
         from minigen.plots import save_grid
 
         if path.suffix not in (".png", ".npy"):
@@ -278,7 +278,30 @@ class Recipe(ABC):
         if path.suffix == ".png":
             save_grid(path, samples)
         else:
-            write_bytes(path, _npy(samples))
+            self.write_array(path, samples)
+
+    def write_array(self, path: Path, samples: np.ndarray) -> None:
+        """Samples as `.npy`; `UserError` for a file with another ending."""
+        from minigen.files import write_bytes
+
+        if path.suffix != ".npy":
+            raise UserError(f"--out must end in .png or .npy for {self.name}, got {path.name!r}")
+        write_bytes(path, _npy(samples))
+
+    def write_samples_with(self, path: Path, n: int | None, seed: int, **options: Any) -> None:
+        """As `write_samples`, in a way that only some models know: `options` by name.
+
+        A recipe that overrides this names them in `sample_options`; others refuse all of them
+        (`check_sample_options`). `n` is None where the caller leaves the number to the model.
+        """
+        self.check_sample_options(options)
+
+    def check_sample_options(self, options: Mapping[str, Any]) -> None:
+        """`UserError` in one line for an option of sampling that this model does not have."""
+        for name in options:
+            if name not in self.sample_options:
+                own = ", ".join(f"--{own}" for own in self.sample_options) or "no such options"
+                raise UserError(f"--{name} is nothing that {self.name} can do; it has {own}")
 
     def figures(self, folder: Path, data: Any, records: Sequence[Mapping[str, Any]]) -> None:
         """Draw the run's pictures into `folder`; `records` are the lines of its log.

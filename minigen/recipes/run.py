@@ -39,6 +39,7 @@ __all__ = ["Run", "read_settings"]
 
 SETTINGS = ("model", "data", "data_dir", "seed", "budget", "backend", "options", "facts")
 CHOOSE_ON = "val"  # the split that training looks at; test is for `evaluate` alone
+SAMPLES = 64  # of `write_samples`, when nobody says how many
 
 
 class Run:
@@ -302,9 +303,26 @@ class Run:
         """Images (N, C, H, W) in [0, 1] of one domain as images of the other, "ab" or "ba"."""
         return self.recipe.translate(images, direction)
 
-    def write_samples(self, path: str | os.PathLike[str], n: int, seed: int = 0) -> None:
-        """Draw `n` samples into a file; its ending says how (`Recipe.write_samples`)."""
-        self.recipe.write_samples(Path(path), _at_least_one(n), seed)
+    def write_samples(
+        self, path: str | os.PathLike[str], n: int | None = None, seed: int = 0, **options: Any
+    ) -> None:
+        """Draw `n` samples into a file; its ending says how (`Recipe.write_samples`).
+
+        Args:
+            path: the file.
+            n: how many; 64 when None, or what suits the `options`.
+            seed: of everything that is drawn.
+            **options: what this model alone can do: its recipe's `sample_options`.
+
+        Raises:
+            UserError: one line for an option that the model does not have.
+        """
+        self.recipe.check_sample_options(options)
+        count = n if n is None else _at_least_one(n)
+        if options:
+            self.recipe.write_samples_with(Path(path), count, seed, **options)
+        else:
+            self.recipe.write_samples(Path(path), count or SAMPLES, seed)
 
     def data(self, split: str, data: str | None = None, data_dir: str | None = None) -> Any:
         """A split of the run's data, or of another data set with the same shape; loaded once."""

@@ -89,7 +89,7 @@ def mixed_batch(patch: Patch) -> None:
             fake = self.generator(self.noise(len(real)), labels)
         logits = self.discriminator(mg.cat([real, fake]), labels)
         loss = self.game.discriminator(logits[: len(real)], logits[len(real) :])
-        recipe._update(self.discriminator_optimizer, loss)
+        recipe.descend(self.discriminator_optimizer, loss)
         return {"discriminator_loss": loss}
 
     patch.setattr(Recipe, "discriminator_step", step)

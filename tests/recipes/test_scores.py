@@ -23,7 +23,7 @@ IMAGES: dict[str, dict[str, Any]] = {
     "realnvp-images": {"couplings": 2, "hidden": (4, 4, 4)},
 }
 ELSEWHERE = {"vae", "realnvp", "gpt", "wavenet"}  # tested beside their recipes
-WITHOUT = {"lenet", "gan", "dcgan", "wgan-gp"}  # no likelihood
+WITHOUT = {"lenet", "gan", "dcgan", "wgan-gp", "stylegan"}  # no likelihood
 
 
 def test_every_recipe_scores_or_is_known_to_have_no_likelihood() -> None:
