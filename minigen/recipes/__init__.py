@@ -50,6 +50,10 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.gan:WGANGPRecipe",
         "critic with a gradient penalty, images or points (Gulrajani et al. 2017)",
     ),
+    "cyclegan": Entry(
+        "minigen.recipes.cyclegan:CycleGANRecipe",
+        "translation between two sets of images without pairs (Zhu et al. 2017)",
+    ),
     "row-lstm": Entry(
         "minigen.recipes.pixelrnn:RowLSTMRecipe",
         "images pixel by pixel, an LSTM that goes down row by row (van den Oord et al. 2016a)",

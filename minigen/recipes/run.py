@@ -298,6 +298,10 @@ class Run:
         """
         return self.recipe.generate(prompt, **options)
 
+    def translate(self, images: np.ndarray, direction: str) -> np.ndarray:
+        """Images (N, C, H, W) in [0, 1] of one domain as images of the other, "ab" or "ba"."""
+        return self.recipe.translate(images, direction)
+
     def write_samples(self, path: str | os.PathLike[str], n: int, seed: int = 0) -> None:
         """Draw `n` samples into a file; its ending says how (`Recipe.write_samples`)."""
         self.recipe.write_samples(Path(path), _at_least_one(n), seed)
