@@ -59,6 +59,7 @@ __all__ = ["DIRECTIONS", "CycleGANConfig", "CycleGANRecipe", "LinearToZero"]
 DIRECTIONS = ("ab", "ba")
 LOOKED_AT, THOROUGH = 500, 2000  # images of each domain in a measurement, and in the last one
 SHOWN = 12  # images of each domain in a picture
+ADVICE = "a lower learning_rate, more cycle or identity, another patch_depth, or another seed"
 CHUNK = 250  # images at a time
 
 
@@ -381,8 +382,11 @@ class CycleGANRecipe(Recipe):
         return 100 * float((read == labels[: len(images)]).mean())
 
     def verdict(self, records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Signs of collapse and divergence."""
-        return verdict(records, self.config.steps)
+        """Signs of collapse and divergence, with what there is to try here."""
+        return {
+            sign: f"{sentence.partition('; try ')[0]}; try {ADVICE}"
+            for sign, sentence in verdict(records, self.config.steps).items()
+        }
 
     def progress(self, folder: Path, step: int) -> None:
         """Both ways from the same images of the training data, every time."""

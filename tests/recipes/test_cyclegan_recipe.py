@@ -129,6 +129,18 @@ def test_a_run_leaves_numbers_and_pictures(finished: Path) -> None:
     assert {"generator_loss", "cycle_loss", "discriminator_loss", "real_accuracy"} <= set(train)
 
 
+def test_a_collapse_is_told_with_options_that_there_are() -> None:
+    recipe, _ = recipe_of(pair(), steps=100)
+    records = [{"step": step, "split": "val", "spread": 0.05} for step in (50, 100)]
+    (sentence,) = recipe.verdict(records).values()
+    assert sentence.startswith("collapse at step 100: the samples' deviation is 0.05 of the data's")
+    assert sentence.count("; try ") == 1
+    assert {"learning_rate", "cycle", "identity", "patch_depth"} <= {
+        name for name in CycleGANConfig.names() if name in sentence
+    }
+    assert "r1" not in sentence
+
+
 def test_looking_does_not_change_what_is_looked_at(folder: Path, tmp_path: Path) -> None:
     run = create(folder, tmp_path / "run")
     recipe = run.recipe
