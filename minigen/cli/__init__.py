@@ -1,4 +1,4 @@
-"""The command line: `minigen train | eval | sample | score | generate | list`.
+"""The command line: `minigen train | eval | sample | score | generate | translate | list`.
 
 Thin: it parses, calls, prints.
 
@@ -13,13 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from minigen.cli import evaluate, generate, listing, sample, score, train
+from minigen.cli import evaluate, generate, listing, sample, score, train, translate
 from minigen.cli.parser import Command, build_parser
 from minigen.errors import UserError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[Command, ...] = (train, evaluate, sample, score, generate, listing)
+COMMANDS: tuple[Command, ...] = (train, evaluate, sample, score, generate, translate, listing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,13 +24,25 @@ EXAMPLES = """\
   minigen train vae --set latent=2 hidden=256,128     other hyper-parameters ('minigen list vae')
   minigen train --resume runs/mnist                   go on, bit for bit as if never stopped"""
 
-SETTLED = ("data", "out", "seed", "budget", "set")  # what a resumed run has decided already
+SETTLED = (
+    "data",
+    "a",
+    "b",
+    "out",
+    "seed",
+    "budget",
+    "set",
+)  # what a resumed run has decided already
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", nargs="?", help="which model; 'minigen list' shows them all")
     parser.add_argument("--data", metavar="NAME", help="data set or path (default: the model's)")
+    for domain in ("a", "b"):
+        parser.add_argument(
+            f"--{domain}", metavar="NAME", help="data set or path, for a model that needs two"
+        )
     parser.add_argument("--out", metavar="RUN", help="new folder (default: runs/MODEL, or -2, …)")
     parser.add_argument("--seed", type=whole_number(0), metavar="N", help="default: 0")
     parser.add_argument("--budget", metavar="NAME", help="short or long (default: short)")
@@ -88,10 +100,11 @@ def _created(arguments: argparse.Namespace) -> Any:
     if arguments.model is None:
         raise UserError("train needs a model or --resume RUN; 'minigen list' shows the models")
     choose_backend(arguments.backend)
-    kind = find(arguments.model).for_data(arguments.data, arguments.data_dir)
+    data = _data_named(arguments)
+    kind = find(arguments.model).for_data(data, arguments.data_dir)
     return Run.create(
         arguments.model,
-        data=arguments.data,
+        data=data,
         data_dir=arguments.data_dir,
         out=arguments.out,
         seed=arguments.seed or 0,
@@ -99,6 +112,21 @@ def _created(arguments: argparse.Namespace) -> Any:
         steps=arguments.steps,
         options=kind.Config.parse(arguments.set or []),
     )
+
+
+def _data_named(arguments: argparse.Namespace) -> str | None:
+    """What --data says, or --a and --b together."""
+    from minigen.recipes import find
+
+    if arguments.a is None and arguments.b is None:
+        return arguments.data
+    joined = find(arguments.model).two_data(arguments.a or "a", arguments.b or "b")
+    if arguments.data is not None:
+        raise UserError("--data and --a, --b exclude each other")
+    for name in ("a", "b"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"--a and --b go together: --{name} is missing")
+    return joined
 
 
 def _resumed(arguments: argparse.Namespace) -> Any:

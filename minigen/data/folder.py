@@ -57,6 +57,16 @@ def load_folder(path: Path, split: str) -> Dataset:
     return Dataset(path.name, split, images, labels, "image", (0, 255))
 
 
+def image_files(path: Path) -> list[Path]:
+    """The images of a folder in a fixed order; raises UserError as `load_folder`."""
+    return _find(path)[0]
+
+
+def read_image(file: Path, grey: bool) -> npt.NDArray[np.uint8]:
+    """One image in its own size, (1, H, W) if grey, else (3, H, W); UserError if it is none."""
+    return _read(file, grey, None)
+
+
 def _find(path: Path) -> tuple[list[Path], npt.NDArray[np.int64] | None]:
     """All images in a fixed order, and the class of each where there are subfolders."""
     try:

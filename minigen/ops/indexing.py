@@ -7,6 +7,7 @@ rules here come in pairs, and any order of differentiation follows.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,32 @@ getitem.rules(x=lambda f, g, x_shape, index: f.add_at(g, index=index, shape=x_sh
 add_at.rules(values=lambda f, g, index: f.getitem(g, index=index))
 
 
+FEW_RUNS = 8
+
+
+@lru_cache(maxsize=256)
+def _runs(index: tuple[int, ...]) -> list[tuple[slice, slice]] | None:
+    """The places of ``index`` cut into rising and falling runs, as (positions, places) to slice.
+
+    A mirrored edge is a falling run, and within a run no place occurs twice: it can be added with
+    a plain ``+=``. None for negative places, or more than a few runs.
+    """
+    runs: list[tuple[slice, slice]] = []
+    start = 0
+    while start < len(index):
+        if len(runs) == FEW_RUNS or index[start] < 0:
+            return None
+        end, step = start + 1, 1
+        if end < len(index) and index[end] == index[start] - 1 >= 0:
+            step = -1
+        while end < len(index) and index[end] == index[end - 1] + step >= 0:
+            end += 1
+        last = index[end - 1] + step
+        runs.append((slice(start, end), slice(index[start], last if last >= 0 else None, step)))
+        start = end
+    return runs
+
+
 @primitive
 def take(b, x, *, index, dim):
     """The entries at the places ``index`` (a tuple of integers) along ``dim``."""
@@ -73,6 +100,11 @@ def take(b, x, *, index, dim):
 def take_back(b, values, *, index, dim, shape):
     """Zeros of ``shape`` with ``values`` added at the places ``index`` along ``dim``."""
     out = b.xp.zeros(shape, dtype=values.dtype)
+    runs, before = _runs(index), (slice(None),) * dim
+    if runs is not None and all(place < shape[dim] for place in index):
+        for positions, places in runs:
+            out[(*before, places)] += values[(*before, positions)]
+        return out
     places = b.asarray(np.asarray(index, dtype=np.int64))
     b.scatter_add(out, (slice(None),) * dim + (places,), values)
     return out

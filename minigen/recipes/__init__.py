@@ -54,6 +54,10 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.stylegan:StyleGANRecipe",
         "adversarial pair with a style for each level of detail, images (Karras et al. 2020)",
     ),
+    "cyclegan": Entry(
+        "minigen.recipes.cyclegan:CycleGANRecipe",
+        "translation between two sets of images without pairs (Zhu et al. 2017)",
+    ),
     "row-lstm": Entry(
         "minigen.recipes.pixelrnn:RowLSTMRecipe",
         "images pixel by pixel, an LSTM that goes down row by row (van den Oord et al. 2016a)",

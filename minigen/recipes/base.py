@@ -125,6 +125,15 @@ class Recipe(ABC):
         return cls
 
     @classmethod
+    def two_data(cls, a: str, b: str) -> str:
+        """The one name under which `load_data` finds two data sets, for a model that needs two.
+
+        Raises:
+            UserError: for a model that trains on one: it leaves this as it is.
+        """
+        raise UserError(f"{cls.name} trains on one data set: give --data, not --a and --b")
+
+    @classmethod
     def load_data(cls, data: str, split: str, data_dir: str | None) -> Any:
         """One split of a data set. Overridden by a model that trains on two at once."""
         from minigen.data import load
@@ -243,6 +252,18 @@ class Recipe(ABC):
             UserError: for a model that makes no text: it leaves this as it is.
         """
         raise UserError(f"{self.name} makes no text")
+
+    def source_channels(self, direction: str) -> int:
+        """How many channels `translate` takes; UserError for a model that does not translate."""
+        raise UserError(f"{self.name} translates nothing")
+
+    def translate(self, images: np.ndarray, direction: str) -> np.ndarray:
+        """Images (N, C, H, W) in [0, 1] of one domain as images of the other.
+
+        Raises:
+            UserError: for a model that does not go between two domains: it leaves this as it is.
+        """
+        raise UserError(f"{self.name} translates nothing")
 
     def write_samples(self, path: Path, n: int, seed: int) -> None:
         """Draw `n` samples and write them where `path` says; its ending says how.

@@ -299,6 +299,10 @@ class Run:
         """
         return self.recipe.generate(prompt, **options)
 
+    def translate(self, images: np.ndarray, direction: str) -> np.ndarray:
+        """Images (N, C, H, W) in [0, 1] of one domain as images of the other, "ab" or "ba"."""
+        return self.recipe.translate(images, direction)
+
     def write_samples(
         self, path: str | os.PathLike[str], n: int | None = None, seed: int = 0, **options: Any
     ) -> None:
