@@ -25,8 +25,8 @@ one w only.
 **The discriminator** halves the size in residual blocks, (x + f(x))/√2, with smoothing before each
 halving; at 4×4 it sees how much the samples of its batch differ (minibatch deviation).
 
-**Sizes**: square, side 4·2^k from 16 on; one channel or three. The recipe, with losses, lazy
-penalties and the numbers reached, is `minigen/recipes/stylegan.py`.
+**Sizes**: square, side 4·2^k from 16 on; one channel or three. The recipe, with losses and lazy
+penalties, is `minigen/recipes/stylegan.py`.
 """
 
 from __future__ import annotations

@@ -50,13 +50,13 @@ RECIPES: dict[str, Entry] = {
         "minigen.recipes.gan:WGANGPRecipe",
         "critic with a gradient penalty, images or points (Gulrajani et al. 2017)",
     ),
-    "cyclegan": Entry(
-        "minigen.recipes.cyclegan:CycleGANRecipe",
-        "translation between two sets of images without pairs (Zhu et al. 2017)",
-    ),
     "stylegan": Entry(
         "minigen.recipes.stylegan:StyleGANRecipe",
         "adversarial pair with a style for each level of detail, images (Karras et al. 2020)",
+    ),
+    "cyclegan": Entry(
+        "minigen.recipes.cyclegan:CycleGANRecipe",
+        "translation between two sets of images without pairs (Zhu et al. 2017)",
     ),
     "row-lstm": Entry(
         "minigen.recipes.pixelrnn:RowLSTMRecipe",

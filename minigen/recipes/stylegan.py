@@ -105,7 +105,8 @@ class StyleGANRecipe(AdversarialRecipe):
     sample_options: ClassVar[tuple[str, ...]] = ("mix", "truncation", "interpolate")
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 50_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
-        "digits": {"short": {"steps": 1000, "evaluate_every": 200, "most": 32, "ema": 0.99}}
+        "digits": {"short": {"steps": 1000, "evaluate_every": 200, "most": 32, "ema": 0.99}},
+        "mnist": {"short": {"steps": 4000}},
     }
 
     @classmethod
