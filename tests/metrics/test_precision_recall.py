@@ -64,7 +64,7 @@ def test_a_generator_that_makes_more_than_there_is_covers_all_and_is_less_precis
     real = RANDOM.standard_normal((300, 2))
     fake = np.concatenate([RANDOM.standard_normal((300, 2)), 50 + RANDOM.random((300, 2))])
     precision, recall = precision_recall(real, fake)
-    assert precision < 0.5
+    assert precision <= 0.5  # the half that is far off never counts
     assert recall > 0.85
 
 

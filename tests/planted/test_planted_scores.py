@@ -16,7 +16,7 @@ from minigen.metrics.image_scores import unit_images
 
 _FRECHET, _KID, _NEIGHBOURS, _MODES, _FEATURES = (
     f"metrics/test_{room}.py"
-    for room in ("frechet", "kid", "precision_recall", "modes", "features")
+    for room in ("frechet", "kid", "precision_recall", "mode_coverage", "features")
 )
 
 

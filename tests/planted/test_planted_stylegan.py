@@ -85,9 +85,9 @@ def demodulated_over(dim: int) -> Callable[[Patch], None]:
 
 def _in_test(patch: Patch, path: str, name: str, wrong: Any) -> None:
     """A test file that imported the function by its name sees the wrong one too."""
-    from suite import _module
+    from suite import module_of
 
-    patch.setattr(_module(path), name, wrong)
+    patch.setattr(module_of(path), name, wrong)
 
 
 def r1_on_fakes(patch: Patch) -> None:
