@@ -3,7 +3,8 @@
 A step is `critic_steps` updates of the discriminator, each on real data of its own, then one of the
 generator. `minigen/models/adversarial.py` has the losses and says why either step leaves the other
 network alone; here they meet data, Adam, an optional moving average of the generator (from which
-all samples are then drawn; Yazıcı et al. 2019), and the things one looks at:
+all samples are then drawn; Yazıcı et al. 2019), optional *instance noise* (below), and the things
+one looks at:
 
 * numbers of every step: both losses, the discriminator's accuracy on both halves, the norms of both
   gradients;
@@ -11,11 +12,20 @@ all samples are then drawn; Yazıcı et al. 2019), and the things one looks at:
 * a verdict over both (`minigen/metrics/verdict.py`), in the log as soon as something looks wrong;
 * pictures of one fixed handful of noise, from before the first step to the end, and an animation.
 
+Instance noise (Sønderby et al. 2017, "Amortised MAP inference"; Arjovsky & Bottou 2017): the
+discriminator sees real and made-up samples through the same fog, x + s·ε with ε from N(0, I).
+Without it, samples that lie beside narrow data are told apart for certain, and the slope there says
+nothing; with it the two densities overlap, and the slope leads to the nearest data from about s
+away. s falls along the half cosine of the learning rates, so that the generator's restlessness and
+the width over which the discriminator looks shrink together. Where s falls faster modes are lost:
+between those that no longer overlap no slope leads back.
+
 Images are [−1, 1] inside and [0, 1] outside; points are moved and scaled to deviation 1 inside.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +45,7 @@ from minigen.recipes.base import Oracle, Recipe
 from minigen.recipes.config import Config, option
 from minigen.recipes.looks import SAMPLES, THOROUGH_SAMPLES, Looks
 
-__all__ = ["AdversarialConfig", "AdversarialRecipe", "descend"]
+__all__ = ["AdversarialConfig", "AdversarialRecipe", "InstanceNoise", "descend"]
 
 EVALUATION_SEED = 20140610  # one fixed set of noise: two evaluations of one model agree exactly
 PROGRESS_SEED = 1
@@ -58,6 +68,8 @@ class AdversarialConfig(Config):
     gradient_penalty: float = option(0.0, "λ of WGAN-GP's penalty; 0 for none", minimum=0)
     r1: float = option(0.0, "γ of the R1 penalty on real samples; 0 for none", minimum=0)
     ema: float = option(0.0, "of the generator's moving average; 0 for none", minimum=0, maximum=1)
+    instance_noise: float = option(0.0, "its deviation at the start; 0 for none", minimum=0)
+    instance_noise_end: float = option(0.01, "its deviation at the end", minimum=0)
     augment: tuple[str, ...] = option((), "DiffAugment, for few images", choices=(*AUGMENTATIONS,))
 
 
@@ -122,6 +134,10 @@ class AdversarialRecipe(Recipe):
         if config.ema:
             self.average = mg.optim.EMA(self.generator, config.ema)
             self.saved += ("average",)
+        self.fog: InstanceNoise | None = None
+        if config.instance_noise:
+            self.fog = InstanceNoise(config.instance_noise, config.instance_noise_end, config.steps)
+            self.saved += ("fog",)
 
     def batches(self, train: Dataset) -> BatchGroups:
         """Shuffled batches, all of one size; data that do not fill one are one batch."""
@@ -142,6 +158,9 @@ class AdversarialRecipe(Recipe):
             self.average.update()
         for schedule in self.schedules:
             schedule.step()
+        if self.fog is not None:
+            numbers["instance_noise"] = self.fog.deviation
+            self.fog.steps += 1
         return numbers
 
     def discriminator_step(self, real: mg.Tensor, labels: mg.Tensor | None) -> dict[str, Any]:
@@ -181,9 +200,11 @@ class AdversarialRecipe(Recipe):
         return float(self.config.r1)
 
     def judge(self, x: mg.Tensor, labels: mg.Tensor | None) -> mg.Tensor:
-        """The discriminator's logits, of samples augmented if that was asked for."""
+        """The discriminator's logits, of samples augmented and in fog if that was asked for."""
         if self.config.augment:
             x = diff_augment(x, self.config.augment, self.random)
+        if self.fog is not None:
+            x = x + self.fog.deviation * self.random.normal(x.shape, dtype=x.dtype)
         return self.discriminator(x, labels)
 
     def noise(self, count: int, generator: mg.Generator | None = None) -> mg.Tensor:
@@ -261,6 +282,34 @@ class AdversarialRecipe(Recipe):
         self.looks.draw_labels(folder / "labels.png", samples, data, f"{where}: which digits")
         frames = sorted((folder / "progress").glob("step_*.png"))
         plots.save_animation(folder / "progress.gif", frames)
+
+
+class InstanceNoise:
+    """The deviation of the instance noise, and how far it has fallen; see the top of this file.
+
+    Args:
+        start: s(0).
+        end: s(t) for t ≥ `length`.
+        length: steps from the one to the other.
+    """
+
+    def __init__(self, start: float, end: float, length: int) -> None:
+        self.start, self.end, self.length = start, end, length
+        self.steps = 0
+
+    @property
+    def deviation(self) -> float:
+        """s(t) = end + (start − end)·½(1 + cos(π·min(t/length, 1))), at t = `steps`."""
+        share = min(self.steps / self.length, 1.0)
+        return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * share))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count."""
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.steps = int(state_dict["steps"])
 
 
 def descend(optimizer: mg.optim.Adam, loss: mg.Tensor) -> mg.Tensor:

@@ -3,16 +3,22 @@
     minigen train gan                                       eight Gaussians on a ring, in the plane
     minigen train gan --data mnist                          the dense GAN of images
     minigen train gan --data mnist --set conditional=true   a class for each column of samples
-    minigen train gan --set loss=lsgan r1=0                 another game, no safety belt
+    minigen train gan --set loss=lsgan instance_noise=0     another game, no safety belt
     minigen train dcgan --data mnist
     minigen train wgan-gp --data grid                       25 Gaussians
     minigen train dcgan --data few.npz --set augment=colour,translation,cutout
 
 **What keeps the games in the plane together.** Two plain networks run in circles: the generator
-sits on one heap until the discriminator has learned to refuse it, and moves on. Near the point
-where the two agree, R1 (γ = 0.1, in units in which the data have deviation 1) makes the circles
-shrink (Mescheder et al. 2018), the average of the generator takes out what is left of them, and
-learning rates that fall to 0 let the samples settle: hence `PLANE`.
+sits on one heap until the discriminator has learned to refuse it, and moves on; and heaps narrower
+than the circle are never settled on. `PLANE` starts in a fog (instance noise of 0.4, in units in
+which the data have deviation 1) where eight heaps are one, so that every one gets its share, and
+lets the fog and both learning rates fall along one half cosine. The discriminator learns twice as
+fast as the generator, of which an average is shown.
+
+Reached on `ring` (`minigen train gan --data ring --seed S`, 10,000 samples, one core of a busy
+machine, 57 to 101 seconds a run), seeds 0, 1, 2, 3, 4: 8 of 8 modes each time, with 83.2, 85.0,
+84.6, 84.6 and 84.2 % of the samples within 3σ (the data: 98.9 %). The rest are the bridges: a
+continuous map of connected noise cannot tear.
 """
 
 from __future__ import annotations
@@ -36,9 +42,9 @@ __all__ = ["DCGANConfig", "DCGANRecipe", "GANConfig", "GANRecipe", "WGANGPConfig
 
 POINTS = ("ring", "grid", "moons", "eight-gaussians")
 PLANE = {
-    **{"steps": 10_000, "evaluate_every": 500, "batch_size": 64, "latent": 2},
-    **{"generator_lr": 4e-3, "discriminator_lr": 4e-3, "r1": 0.1, "ema": 0.99, "decay": True},
-    "hidden": (64, 64, 64),
+    **{"steps": 16_000, "evaluate_every": 2000, "batch_size": 64, "latent": 4},
+    **{"generator_lr": 2e-3, "discriminator_lr": 4e-3, "beta2": 0.99, "decay": True, "ema": 0.995},
+    **{"hidden": (64, 64, 64, 64), "instance_noise": 0.4, "instance_noise_end": 0.01},
 }
 
 CRITIC_PLANE = {
