@@ -48,8 +48,9 @@ PLANE = {
 }
 
 CRITIC_PLANE = {
-    **{"steps": 4000, "evaluate_every": 250, "batch_size": 128, "latent": 2, "ema": 0.99},
-    **{"hidden": (128, 128, 128), "generator_lr": 1e-3, "discriminator_lr": 1e-3, "decay": True},
+    **{"steps": 20_000, "evaluate_every": 2000, "batch_size": 128, "latent": 2, "ema": 0.99},
+    **{"hidden": (64, 64, 64), "generator_lr": 3e-3, "discriminator_lr": 3e-3, "decay": True},
+    **{"critic_steps": 2, "gradient_penalty": 1.0},
 }
 
 
@@ -172,7 +173,7 @@ class WGANGPRecipe(AdversarialRecipe):
         "long": {"steps": 100_000},
     }
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
-        name: {"short": CRITIC_PLANE, "long": {**CRITIC_PLANE, "steps": 30_000}} for name in POINTS
+        name: {"short": CRITIC_PLANE, "long": {**CRITIC_PLANE, "steps": 60_000}} for name in POINTS
     }
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
