@@ -19,6 +19,10 @@ Reached on `ring` (`minigen train gan --data ring --seed S`, 10,000 samples, one
 machine, 57 to 101 seconds a run), seeds 0, 1, 2, 3, 4: 8 of 8 modes each time, with 83.2, 85.0,
 84.6, 84.6 and 84.2 % of the samples within 3σ (the data: 98.9 %). The rest are the bridges: a
 continuous map of connected noise cannot tear.
+
+On `grid` (`minigen train wgan-gp --data grid --seed S`, 114 to 131 seconds, two runs at a time):
+25, 25, 25, 19 and 24 of 25 modes, with 72.8, 71.3, 83.2, 57.3 and 71.7 % within 3σ; the norm of the
+slope ends between 1.00 and 1.02.
 """
 
 from __future__ import annotations
