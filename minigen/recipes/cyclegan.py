@@ -50,6 +50,7 @@ from minigen.models.cyclegan import (
     fooled,
     l1,
 )
+from minigen.recipes.adversarial import descend
 from minigen.recipes.base import Budgets, Oracle, Recipe
 from minigen.recipes.config import Config, option
 from minigen.recipes.digit_judges import DIGITS, Judge, judge_of
@@ -249,7 +250,7 @@ class CycleGANRecipe(Recipe):
                 identity = l1(same_a, a) + l1(same_b, b)
                 loss = loss + config.cycle * config.identity * identity
                 numbers["identity_loss"] = identity
-            numbers["generator_grad_norm"] = _update(self.generator_optimizer, loss)
+            numbers["generator_grad_norm"] = descend(self.generator_optimizer, loss)
         return numbers, fake_a.detach(), fake_b.detach()
 
     def _translated(
@@ -278,7 +279,7 @@ class CycleGANRecipe(Recipe):
             on_real, on_fake = judged[: len(real)], judged[len(real) :]
             total = total + discriminator_loss(on_real, on_fake)
             right.append(accuracies(LOSSES["lsgan"], on_real, on_fake))
-        norm = _update(self.discriminator_optimizer, total)
+        norm = descend(self.discriminator_optimizer, total)
         (real_a, made_a), (real_b, made_b) = right
         return {
             "discriminator_loss": total,
@@ -432,12 +433,3 @@ def _channels(pair: Pair) -> list[int]:
 def _deviation(images: np.ndarray) -> float:
     """How far images (N, …) lie from their mean: the root of the mean variance of a pixel."""
     return float(np.sqrt(images.var(axis=0, dtype=np.float64).mean()))
-
-
-def _update(optimizer: mg.optim.Adam, loss: mg.Tensor) -> mg.Tensor:
-    """One step down the gradient of `loss`; returns that gradient's norm."""
-    optimizer.zero_grad()
-    loss.backward()
-    norm = mg.optim.grad_norm(optimizer.param_groups[0]["params"])
-    optimizer.step()
-    return norm
