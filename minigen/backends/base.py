@@ -100,6 +100,13 @@ class Backend(ABC):
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
         """``target[index] += values`` in place, where repeated indices add up."""
 
+    def run(self, routine: Callable[..., Any], *args: Any) -> None:
+        """Call a compiled ``routine`` that works in place on arrays of this backend.
+
+        Compiled kernels go through this door, so that a recording backend sees them.
+        """
+        routine(*args)
+
     def synchronize(self) -> None:  # noqa: B027 - a CPU has nothing to wait for
         """Return when all work queued on the device is done (at once on a CPU)."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backends import numba_kernels
+from minigen.backends import compiled
 from minigen.backends.base import Array, Backend, MemoryFigures
 
 
@@ -72,8 +72,8 @@ class NumpyBackend(Backend):
     def __init__(self) -> None:
         super().__init__()
         _keep_freed_memory()
-        if numba_kernels.available():
-            self.kernels = dict(numba_kernels.KERNELS)
+        if compiled.available():
+            self.kernels = dict(compiled.KERNELS)
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         """``numpy.asarray``: no copy when ``value`` is already such an array."""

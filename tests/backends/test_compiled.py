@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from op_specs import SPECS, checks
 
 import minigen as mg
-from minigen.backends import get_backend, numba_kernels
-from minigen.backends.numba_kernels import KERNELS
+from minigen.backends import get_backend
+from minigen.backends.compiled import KERNELS, support
 from minigen.backends.numpy_backend import NumpyBackend
 from minigen.ops import _windows
 from minigen.ops.kernel import defaults
@@ -33,7 +33,7 @@ PRECISION = {"float32": 2e-6, "float64": 1e-14}
 def compiled() -> Iterator[None]:
     """The numpy backend with compiled kernels for arrays of any size."""
     with pytest.MonkeyPatch.context() as patch, mg.use("numpy") as backend:
-        patch.setattr(numba_kernels, "SMALL", 0)
+        patch.setattr(support, "SMALL", 0)
         patch.setattr(backend, "kernels", dict(KERNELS))
         yield
 
@@ -399,8 +399,8 @@ def test_a_numba_that_cannot_be_imported_is_said_once_and_plain_kernels_run(monk
         raise ImportError("Numba needs NumPy 2.3 or less")
 
     x = mg.tensor(np.linspace(-1, 1, 10_000))
-    numba_kernels.loops.cache_clear()
-    monkeypatch.setattr(numba_kernels.importlib, "import_module", broken)
+    support.loops.cache_clear()
+    monkeypatch.setattr(support.importlib, "import_module", broken)
     try:
         with pytest.warns(RuntimeWarning, match="minigen runs without Numba: Numba needs NumPy"):
             first = mg.relu(x)
@@ -408,13 +408,13 @@ def test_a_numba_that_cannot_be_imported_is_said_once_and_plain_kernels_run(monk
             warnings.simplefilter("error")
             second = mg.relu(x)
     finally:
-        numba_kernels.loops.cache_clear()
+        support.loops.cache_clear()
     np.testing.assert_array_equal(first.numpy(), np.maximum(x.numpy(), 0))
     np.testing.assert_array_equal(second.numpy(), first.numpy())
 
 
 def test_where_no_cache_can_be_written_loops_are_compiled_all_the_same(monkeypatch):
-    from minigen.backends import numba_loops
+    from minigen.backends.compiled.loops import compiling
 
     njit = numba.njit
 
@@ -424,7 +424,7 @@ def test_where_no_cache_can_be_written_loops_are_compiled_all_the_same(monkeypat
         return njit(**options)
 
     monkeypatch.setattr(numba, "njit", without_cache)
-    assert numba_loops.compiled(lambda x: x + 1)(2) == 3
+    assert compiling.compiled(lambda x: x + 1)(2) == 3
 
 
 def test_importing_minigen_and_small_arrays_leave_numba_alone():

@@ -1,0 +1,81 @@
+"""What the compiled kernels share: the loops, and which arrays they can take."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigen.backends.base import Array
+
+SMALL = 4096
+"""Arrays with fewer elements are left to NumPy."""
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def large(x: Array) -> bool:
+    """Whether a pass over ``x`` costs more than a call."""
+    return x.size >= max(SMALL, 1)
+
+
+@functools.cache
+def loops() -> Any:
+    """The module of loops, or None where Numba is installed but cannot be imported."""
+    try:
+        return importlib.import_module("minigen.backends.compiled.loops")
+    except ImportError as error:  # Numba refuses a NumPy that is newer than itself
+        warnings.warn(f"minigen runs without Numba: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def in_memory_order(*arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> list[Array] | None:
+    """The arrays as one-dimensional views, elements as they lie in memory; None if they differ.
+
+    They must be arrays of one shape, one dtype (of ``dtypes``) and one order of dimensions in
+    memory, and their elements must lie without gaps.
+    """
+    one = arrays[0]
+    if any(not isinstance(x, np.ndarray) for x in arrays) or not large(one):
+        return None
+    if one.dtype not in dtypes:
+        return None
+    for other in arrays[1:]:
+        if other.shape != one.shape or other.dtype != one.dtype:
+            return None
+        if other.strides != one.strides and _steps(other) != _steps(one):
+            return None
+    if one.flags.c_contiguous:
+        return [x.reshape(-1) for x in arrays]
+    order = sorted(range(one.ndim), key=lambda d: -one.strides[d])
+    if not one.transpose(order).flags.c_contiguous:
+        return None
+    return [x.transpose(order).reshape(-1) for x in arrays]
+
+
+def _steps(x: Array) -> list[int]:
+    """The strides that matter: those of dimensions longer than 1."""
+    return [stride for n, stride in zip(x.shape, x.strides) if n > 1]
+
+
+def new_like(b: Any, *arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> Any:
+    """(loops, a new array like the first, all flat with the new one first); None: leave it."""
+    flat = in_memory_order(*arrays, dtypes=dtypes)
+    if flat is None or loops() is None:
+        return None
+    out = b.xp.empty_like(arrays[0])
+    return loops(), out, [out.ravel("K"), *flat]
+
+
+def without_gaps(first: Array, *others: Array, dtypes: Sequence[np.dtype] = FLOATS) -> bool:
+    """Whether all are arrays without gaps, of one dtype among ``dtypes``, and large enough."""
+    return (
+        large(first)
+        and first.dtype in dtypes
+        and all(x.dtype == first.dtype and x.flags.c_contiguous for x in (first, *others))
+        and loops() is not None
+    )
