@@ -65,7 +65,6 @@ __all__ = [
 
 BASE = 4  # the side of the constant
 NOISE = ("each", "shared", "none")
-MAPPING_MULTIPLIER = 0.01  # of the mapping network's learning rate
 
 
 def resolutions(shape: Sequence[int]) -> list[int]:
@@ -122,21 +121,22 @@ def mix_styles(first: Tensor, second: Tensor, crossover: Tensor, layers: int) ->
 
 
 class MappingNetwork(nn.Module):
-    """z → w: z normalised to mean square 1, then dense layers that learn 100 times more slowly.
+    """z → w: z normalised to mean square 1, then dense layers that learn more slowly.
 
     Args:
         latent: length of z.
         style: length of w.
         layers: how many, at least 1.
+        rate: learning rate of these layers, as a share of the others'.
     """
 
-    def __init__(self, latent: int, style: int, layers: int = 4) -> None:
+    def __init__(self, latent: int, style: int, layers: int = 4, rate: float = 0.01) -> None:
         super().__init__()
         widths = [latent, *[style] * layers]
         parts: list[nn.Module] = []
         for before, after in pairwise(widths):
             gain = ACTIVATION_GAIN
-            parts += [EqualLinear(before, after, multiplier=MAPPING_MULTIPLIER, gain=gain)]
+            parts += [EqualLinear(before, after, multiplier=rate, gain=gain)]
             parts += [nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*parts)
 
@@ -211,6 +211,7 @@ class StyleGenerator(nn.Module):
         width: channels at the full side.
         most: channels at any side.
         mapping_layers: of the mapping network.
+        mapping_rate: learning rate of the mapping network, as a share of the others'.
         mixing: the share of samples that get two styles in training.
         momentum: of the mean style: what is kept of it at every step.
 
@@ -228,12 +229,13 @@ class StyleGenerator(nn.Module):
         width: int = 16,
         most: int = 64,
         mapping_layers: int = 4,
+        mapping_rate: float = 0.01,
         mixing: float = 0.9,
         momentum: float = 0.995,
     ) -> None:
         super().__init__()
         self.shape, self.mixing, self.momentum = tuple(shape), mixing, momentum
-        self.mapping = MappingNetwork(latent, style, mapping_layers)
+        self.mapping = MappingNetwork(latent, style, mapping_layers, mapping_rate)
         self.synthesis = SynthesisNetwork(shape, style, width, most)
         self.layers = self.synthesis.layers
         self.register_buffer("mean_style", mg.zeros(style))

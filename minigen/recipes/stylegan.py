@@ -57,6 +57,7 @@ class StyleGANConfig(AdversarialConfig):
     latent: int = option(64, "length of the noise z", minimum=1)
     style: int = option(64, "length of the style w", minimum=1)
     mapping_layers: int = option(4, "dense layers from z to w", minimum=1)
+    mapping_rate: float = option(0.01, "its learning rate, as a share of the others'", above=0)
     width: int = option(16, "channels at the full size; doubled at each smaller one …", minimum=1)
     most: int = option(64, "… up to this", minimum=1)
     mixing: float = option(0.9, "share of samples with two styles", minimum=0, maximum=1)
@@ -138,6 +139,7 @@ class StyleGANRecipe(AdversarialRecipe):
             config.width,
             config.most,
             config.mapping_layers,
+            config.mapping_rate,
             config.mixing,
         )
         return generator, StyleDiscriminator(self.shape, config.width, config.most, config.group)
