@@ -64,7 +64,9 @@ def softmax_over_keys(b: Any, scores: Any, *, scale: float, is_causal: bool) -> 
 
 
 @kernel
-def softmax_over_keys_backward(b: Any, g: Any, weights: Any, *, scale: float) -> None:
+def softmax_over_keys_backward(
+    b: Any, g: Any, weights: Any, *, scale: float, is_causal: bool
+) -> None:
     """In place: from the gradient by the weights that by the scores, scale·W∘(g - Σₛ W∘g)."""
     g *= weights
     total = g.sum(axis=-2, keepdims=True)
@@ -83,15 +85,23 @@ def _attend(
         mask = _swapped(xp, xp.broadcast_to(mask, (*mask.shape[:-2], *weights.shape[:-3:-1])))
         if mask.dtype.kind == "b":
             mask = xp.where(mask, 0, -math.inf).astype(weights.dtype)
+        weights = weights * scale + mask
+        scale = 1.0
+    elif not scale > 0:  # the largest score is then not that with the largest weight
         weights *= scale
-        weights = weights + mask
         scale = 1.0
     softmax_over_keys(b, weights, scale=scale, is_causal=is_causal)
     return xp.matmul(_swapped(xp, weights), v, out=out), weights
 
 
 def _attend_backward(
-    b: Any, g: Any, inputs: Sequence[Any], weights: Any, scale: float, into: Sequence[Any]
+    b: Any,
+    g: Any,
+    inputs: Sequence[Any],
+    weights: Any,
+    scale: float,
+    is_causal: bool,
+    into: Sequence[Any],
 ) -> Any:
     """∂V = W G; ∂Wᵀ = V Gᵀ; ∂Q = ∂Sᵀ K; ∂K = ∂S Q, written to ``into``; also ∂S.
 
@@ -100,7 +110,7 @@ def _attend_backward(
     xp = b.xp
     q, k, v = inputs
     g_scores = xp.matmul(v, _swapped(xp, g))  # (…, S, E) (…, E, T) -> (…, S, T)
-    softmax_over_keys_backward(b, g_scores, weights, scale=scale)
+    softmax_over_keys_backward(b, g_scores, weights, scale=scale, is_causal=is_causal)
     g_q = xp.matmul(_swapped(xp, g_scores), k, out=into[0])
     g_k = xp.matmul(g_scores, q, out=into[1])
     g_v = xp.matmul(weights, g, out=into[2])
@@ -120,9 +130,10 @@ def _(b, g, inputs, out, saved, needs, *, scale, is_causal):
     q, k, v, mask = inputs
     g_mask = None
     if mask is None:
-        grads = _attend_backward(b, g, (q, k, v), saved[0], scale, (None,) * 3)
+        grads = _attend_backward(b, g, (q, k, v), saved[0], scale, is_causal, (None,) * 3)
     else:
-        grads = _attend_backward(b, g, (q * scale, k * scale, v), saved[0], 1.0, (None,) * 3)
+        inner = q * scale, k * scale, v
+        grads = _attend_backward(b, g, inner, saved[0], 1.0, is_causal, (None,) * 3)
         if needs[3]:
             g_mask = _sum_to(_swapped(b.xp, grads[3]), mask.shape)
     g_q, g_k, g_v = (_sum_to(y, x.shape) for x, y in zip((q, k, v), grads))
@@ -165,7 +176,7 @@ def _(b, g, inputs, out, saved, needs, *, heads, scale, is_causal):
     g_qkv = b.xp.empty(qkv.shape, dtype=qkv.dtype)
     parts, into = _heads(qkv, heads), _heads(g_qkv, heads)
     thirds = tuple([into[i] for i in range(3)])
-    _attend_backward(b, g, (parts[0], parts[1], parts[2]), saved[0], scale, thirds)
+    _attend_backward(b, g, (parts[0], parts[1], parts[2]), saved[0], scale, is_causal, thirds)
     return (g_qkv,)
 
 

@@ -273,12 +273,12 @@ def _mean_cross_entropy_reference(x: Tensor, target: Tensor, *, ignore_index: in
     return nll_loss(log_softmax(x, 1), target, None, ignore_index)
 
 
-@fused(reference=_mean_cross_entropy_reference, name="mean_cross_entropy")
-def _mean_cross_entropy(b, x, target, *, ignore_index):
-    """One pass for softmax, logarithm, choice and mean; keeps the softmax for backward."""
+@kernel
+def cross_entropy_and_gradient(
+    b: Any, x: Any, target: Any, *, ignore_index: int
+) -> tuple[Any, Any]:
+    """The mean, and its gradient (softmax - onehot) · share of the row in the mean: (), (N, C)."""
     xp = b.xp
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"target must hold class indices, got {target.dtype}")
     used = target != ignore_index
     safe = xp.where(used, target, 0)
     p = x - x.max(axis=1, keepdims=True)  # (N, C)
@@ -290,13 +290,21 @@ def _mean_cross_entropy(b, x, target, *, ignore_index):
     counted = used.astype(x.dtype)
     share = counted / counted.sum()  # (N,) each row's weight in the mean
     loss = ((xp.log(total) - chosen) * share).sum()
-    return loss, (p, safe, share)
+    p *= share[:, None]
+    p[rows, safe] -= share
+    return loss, p
+
+
+@fused(reference=_mean_cross_entropy_reference, name="mean_cross_entropy")
+def _mean_cross_entropy(b, x, target, *, ignore_index):
+    """Softmax, logarithm, choice and mean together; keeps the gradient."""
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"target must hold class indices, got {target.dtype}")
+    loss, grad = cross_entropy_and_gradient(b, x, target, ignore_index=ignore_index)
+    return loss, (grad,)
 
 
 @_mean_cross_entropy.backward
 def _(b, g, inputs, out, saved, needs, *, ignore_index):
-    """∂/∂x = (softmax - onehot) · share of the row in the mean."""
-    p, safe, share = saved
-    grad = p * (share * g)[:, None]
-    grad[b.xp.arange(p.shape[0]), safe] -= share * g
-    return grad, None
+    """What was kept, times g."""
+    return saved[0] * g, None

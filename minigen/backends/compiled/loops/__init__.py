@@ -9,8 +9,8 @@ no faster with two Python threads either way.
 
 Arrays are one-dimensional in memory order unless a shape is given; they do not overlap, except
 that an array may be written where it was read. Numbers come in the arrays' dtype, so that
-float32 is never promoted. The compiler may neither reorder sums nor drop NaN: results are the
-same in every run.
+float32 is never promoted. The compiler may not drop NaN, and reorders sums in the loops marked
+``summing`` alone, once and for all: results are the same in every run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,19 @@ from minigen.backends.compiled.loops.activation import (
     relu,
     sigmoid,
 )
+from minigen.backends.compiled.loops.attention import (
+    softmax_over_keys,
+    softmax_over_keys_backward,
+)
 from minigen.backends.compiled.loops.convolution import add_bias, gather_windows, scatter_windows
 from minigen.backends.compiled.loops.flow import couple, couple_backward
+from minigen.backends.compiled.loops.gelu import gelu_by_tanh
+from minigen.backends.compiled.loops.indexing import rows_summed_at
+from minigen.backends.compiled.loops.loss import mean_cross_entropy
+from minigen.backends.compiled.loops.normalization import (
+    normalize_rows,
+    normalize_rows_backward,
+)
 from minigen.backends.compiled.loops.optimizer import adam_step, average_step
 from minigen.backends.compiled.loops.recurrent import lstm_cell, lstm_cell_backward
 
@@ -38,10 +49,17 @@ __all__ = [
     "gate",
     "gate_backward",
     "gather_windows",
+    "gelu_by_tanh",
     "lstm_cell",
     "lstm_cell_backward",
+    "mean_cross_entropy",
+    "normalize_rows",
+    "normalize_rows_backward",
     "rectify",
     "relu",
+    "rows_summed_at",
     "scatter_windows",
     "sigmoid",
+    "softmax_over_keys",
+    "softmax_over_keys_backward",
 ]
