@@ -85,11 +85,11 @@ class _RawFunctions:
     """``f`` for raw arrays: every primitive's forward function, on one backend."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.xp = backend.xp  # for a rule that writes into an array it was given
+        self.backend = backend  # these two for a rule that writes into an array it was given
+        self.xp = backend.xp
 
     def __getattr__(self, name: str) -> Any:
-        forward = functools.partial(registry[name].forward, self._backend)
+        forward = functools.partial(registry[name].forward, self.backend)
         setattr(self, name, forward)
         return forward
 
