@@ -14,6 +14,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
+from minigen.ops.product import product
 from minigen.ops.random import Generator, dropout
 from minigen.ops.reduction import softmax
 
@@ -80,7 +81,7 @@ def _attend(
 ) -> tuple[Any, Any]:
     """(…, T, D), (…, S, D), (…, S, E) -> (…, T, E), written to ``out`` if given, and weights."""
     xp = b.xp
-    weights = xp.matmul(k, _swapped(xp, q))  # (…, S, D) (…, D, T) -> (…, S, T)
+    weights = product(b, k, _swapped(xp, q))  # (…, S, D) (…, D, T) -> (…, S, T)
     if mask is not None:
         mask = _swapped(xp, xp.broadcast_to(mask, (*mask.shape[:-2], *weights.shape[:-3:-1])))
         if mask.dtype.kind == "b":
@@ -91,7 +92,7 @@ def _attend(
         weights *= scale
         scale = 1.0
     softmax_over_keys(b, weights, scale=scale, is_causal=is_causal)
-    return xp.matmul(_swapped(xp, weights), v, out=out), weights
+    return product(b, _swapped(xp, weights), v, out), weights
 
 
 def _attend_backward(
@@ -109,11 +110,11 @@ def _attend_backward(
     """
     xp = b.xp
     q, k, v = inputs
-    g_scores = xp.matmul(v, _swapped(xp, g))  # (…, S, E) (…, E, T) -> (…, S, T)
+    g_scores = product(b, v, _swapped(xp, g))  # (…, S, E) (…, E, T) -> (…, S, T)
     softmax_over_keys_backward(b, g_scores, weights, scale=scale, is_causal=is_causal)
-    g_q = xp.matmul(_swapped(xp, g_scores), k, out=into[0])
-    g_k = xp.matmul(g_scores, q, out=into[1])
-    g_v = xp.matmul(weights, g, out=into[2])
+    g_q = product(b, _swapped(xp, g_scores), k, into[0])
+    g_k = product(b, g_scores, q, into[1])
+    g_v = product(b, weights, g, into[2])
     return g_q, g_k, g_v, g_scores
 
 

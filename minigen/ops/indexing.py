@@ -17,6 +17,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import one_dim
 from minigen.ops.kernel import kernel
+from minigen.ops.product import product
 
 __all__ = [
     "argsort",
@@ -273,7 +274,7 @@ def rows_summed_at(b: Any, g: Any, index: Any, *, rows: int) -> Any:
     """``out[r] = Σ g[i]`` over the i with index[i] = r: (n, C), (n,) -> (rows, C)."""
     if rows <= FEW_ROWS:
         chosen = index[None, :] == b.xp.arange(rows)[:, None]  # (rows, n)
-        return b.xp.matmul(chosen.astype(g.dtype), g)
+        return product(b, chosen.astype(g.dtype), g)
     out = b.xp.zeros((rows, g.shape[1]), dtype=g.dtype)
     b.scatter_add(out, index, g)
     return out

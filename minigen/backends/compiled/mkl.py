@@ -167,9 +167,15 @@ def address(x: Array) -> int:
 
 def addresses(x: Array) -> Array:
     """Where each matrix of a batch begins, in the order of the batch."""
-    places = np.full(x.shape[:-2], address(x), dtype=np.int64)
-    for dim, (count, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2])):
-        places += (np.arange(count) * stride).reshape(-1, *(1,) * (x.ndim - 3 - dim))
+    return _offsets(x.shape[:-2], x.strides[:-2]) + address(x)
+
+
+@functools.lru_cache(maxsize=256)
+def _offsets(shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """Bytes from the first matrix of a batch to each."""
+    places = np.zeros(shape, dtype=np.int64)
+    for dim, (count, stride) in enumerate(zip(shape, strides)):
+        places += (np.arange(count) * stride).reshape(-1, *(1,) * (len(shape) - 1 - dim))
     return places.reshape(-1)
 
 

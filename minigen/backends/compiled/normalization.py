@@ -28,9 +28,11 @@ def normalize_rows_backward(b: Any, g: Array, normed: Array, inverse: Array, wei
         return NotImplemented
     rows, columns = g.shape
     grad = b.xp.empty_like(g)
-    sums = b.xp.empty((min(GROUPS, rows), 2, columns), g.dtype)
-    numbers = g.dtype.type(1 / columns), g.dtype.type(0)
+    size = -(-rows // GROUPS)
+    sums = b.xp.empty((-(-rows // size), 2, columns), g.dtype)
+    numbers = size, g.dtype.type(1 / columns), g.dtype.type(0)
     b.run(loops().normalize_rows_backward, grad, sums, g, normed, inverse, weight, *numbers)
+    b.run(loops().add_groups, sums)
     return grad, sums[0, 0], sums[0, 1]
 
 

@@ -28,11 +28,12 @@ from minigen.backends.compiled.loops.attention import (
     softmax_over_keys_backward,
 )
 from minigen.backends.compiled.loops.convolution import add_bias, gather_windows, scatter_windows
+from minigen.backends.compiled.loops.cross_entropy import mean_cross_entropy
 from minigen.backends.compiled.loops.flow import couple, couple_backward
 from minigen.backends.compiled.loops.gelu import gelu_by_tanh
 from minigen.backends.compiled.loops.indexing import rows_summed_at
-from minigen.backends.compiled.loops.loss import mean_cross_entropy
 from minigen.backends.compiled.loops.normalization import (
+    add_groups,
     normalize_rows,
     normalize_rows_backward,
 )
@@ -42,6 +43,7 @@ from minigen.backends.compiled.loops.recurrent import lstm_cell, lstm_cell_backw
 __all__ = [
     "adam_step",
     "add_bias",
+    "add_groups",
     "average_step",
     "bce_with_logits",
     "couple",

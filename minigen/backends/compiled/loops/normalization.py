@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.loops.compiling import summing
+from minigen.backends.compiled.loops.compiling import compiled, summing
 
 
 @summing
@@ -48,17 +48,16 @@ def normalize_rows_backward(
     normed: Array,
     inverse: Array,
     weight: Array,
+    size: int,
     share: Any,
     zero: Any,
 ) -> None:
     """With h = g·weight: grad = (h - mean(h) - normed·mean(h·normed))·inverse; share = 1/C.
 
-    ``sums`` (groups, 2, C): Σ g·normed and Σ g over each group's rows, then all in the first.
+    ``sums`` (groups, 2, C): Σ g·normed and Σ g over each group's rows, ``size`` or, at last, fewer.
     """
     rows, columns = g.shape
-    groups = sums.shape[0]
-    size = (rows + groups - 1) // groups
-    for group in range(groups):
+    for group in range(len(sums)):
         by_weight, by_bias = sums[group, 0], sums[group, 1]
         for c in range(columns):
             by_weight[c] = zero
@@ -77,7 +76,12 @@ def normalize_rows_backward(
             slope = inverse[r]
             for c in range(columns):
                 out[c] = (y[c] * weight[c] - mean - n[c] * along) * slope
-    for group in range(1, groups):
-        for c in range(columns):
-            sums[0, 0, c] += sums[group, 0, c]
-            sums[0, 1, c] += sums[group, 1, c]
+
+
+@compiled
+def add_groups(sums: Array) -> None:
+    """Add all (groups, 2, C) to the first, in their order."""
+    for group in range(1, len(sums)):
+        for which in range(2):
+            for c in range(sums.shape[2]):
+                sums[0, which, c] += sums[group, which, c]
