@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,16 @@ from minigen.backends.compiled.mkl import PLAIN, mkl, orientation
 from minigen.backends.compiled.support import FLOATS
 
 SMALL = 1 << 18
-"""Products with fewer multiplications are left to NumPy, whose library does them in one thread."""
+"""Products with no more multiplications are NumPy's, whose library does them in one thread."""
 
 ROWS_SMALL = 8192
-"""Sums over rows of fewer elements are left to NumPy, for the same reason."""
+"""Sums over rows of no more elements are left to NumPy, for the same reason."""
 
 
 def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``x · other`` in float32 and float64; equals ``product`` in ``ops/product.py``."""
+    if x.size * other.shape[-1] <= SMALL:
+        return NotImplemented
     if (
         not isinstance(x, np.ndarray)
         or not isinstance(other, np.ndarray)
@@ -36,8 +37,6 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
     batch = x.shape[:-2]
     if batch != other.shape[:-2] or other.shape[-2] != k:
         return NotImplemented
-    if n * m * k * math.prod(batch) < max(SMALL, 1):
-        return NotImplemented
     if not orientation(x)[0] or not orientation(other)[0]:
         return NotImplemented
     if out is None:
@@ -51,7 +50,7 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
 
 def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``Σₙ x[n]`` of (N, C); equals ``sum_rows`` in ``ops/product.py``."""
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.size < max(ROWS_SMALL, 1):
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.size <= ROWS_SMALL:
         return NotImplemented
     if x.dtype not in FLOATS or not orientation(x)[0] or threads.process.forked:
         return NotImplemented
