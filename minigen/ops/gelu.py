@@ -74,6 +74,12 @@ def gelu_by_erf(b: Any, x: Any) -> tuple[Any, Any]:
     return out, slope
 
 
+@kernel
+def multiply_by_slope(b: Any, g: Any, slope: Any) -> Any:
+    """The way back: g · slope."""
+    return g * slope
+
+
 @fused(reference=_gelu_reference, name="gelu")
 def _gelu(b, x, *, approximate):
     """The value; keeps the slope."""
@@ -84,8 +90,8 @@ def _gelu(b, x, *, approximate):
 
 @_gelu.backward
 def _(b, g, inputs, out, saved, needs, *, approximate):
-    """g · slope."""
-    return (g * saved[0],)
+    """One product."""
+    return (multiply_by_slope(b, g, saved[0]),)
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:

@@ -117,11 +117,12 @@ def _linear(b, x, weight, bias):
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _weight_gradient(f: Any, g: Any, x: Any, into: Any) -> Any:
-    """``gᵀ x``: (…, out), (…, in) -> (out, in), written where the optimizer wants it."""
+def _weight_gradient(f: Any, g: Any, x: Any, into: Any, onto: Any) -> Any:
+    """``gᵀ x``: (…, out), (…, in) -> (out, in), written or added where the optimizer wants it."""
     rows_g, rows_x = _rows(f, g), _rows(f, x)
-    if into is not None:
-        return product(f.backend, rows_g.T, rows_x, into)
+    if into is not None or onto is not None:
+        where = into if onto is None else onto
+        return product(f.backend, rows_g.T, rows_x, where, add=onto is not None)
     return f.matmul(f.permute(rows_g, dims=(1, 0)), rows_x)
 
 
@@ -131,7 +132,7 @@ def _rows(f: Any, x: Any) -> Any:
 
 _linear.rules(
     x=lambda f, g, weight, x_shape: f.reshape(f.matmul(_rows(f, g), weight), shape=x_shape),
-    weight=lambda f, g, x, into: _weight_gradient(f, g, x, into),
+    weight=lambda f, g, x, into, onto: _weight_gradient(f, g, x, into, onto),
     bias=lambda f, g: f.sum_to(g, shape=(g.shape[-1],)),
 )
 

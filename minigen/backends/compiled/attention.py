@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.support import FLOATS, loops, without_gaps
+from minigen.backends.compiled.support import FLOATS, loops_for, without_gaps
 
 
 def softmax_over_keys(b: Any, scores: Array, *, scale: float, is_causal: bool) -> Any:
@@ -14,7 +14,9 @@ def softmax_over_keys(b: Any, scores: Array, *, scale: float, is_causal: bool) -
         return NotImplemented
     flat = scores.reshape(-1, *scores.shape[-2:])  # (…, S, T) -> (M, S, T)
     top, total = (b.xp.empty((flat.shape[0], flat.shape[2]), scores.dtype) for _ in range(2))
-    b.run(loops().softmax_over_keys, flat, top, total, scores.dtype.type(scale), is_causal)
+    b.run(
+        loops_for(scores).softmax_over_keys, flat, top, total, scores.dtype.type(scale), is_causal
+    )
     return None
 
 
@@ -27,7 +29,7 @@ def softmax_over_keys_backward(
     flat = [x.reshape(-1, *x.shape[-2:]) for x in (g, weights)]  # (…, S, T) -> (M, S, T)
     total = b.xp.empty((flat[0].shape[0], flat[0].shape[2]), g.dtype)
     numbers = g.dtype.type(scale), g.dtype.type(0), is_causal
-    b.run(loops().softmax_over_keys_backward, *flat, total, *numbers)
+    b.run(loops_for(g).softmax_over_keys_backward, *flat, total, *numbers)
     return None
 
 

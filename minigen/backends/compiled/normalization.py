@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.support import loops, without_gaps
+from minigen.backends.compiled.support import loops, loops_for, without_gaps
 
 GROUPS = 16
 """Sums over all rows are made of this many sums over neighbours, whatever computes them."""
@@ -18,7 +18,7 @@ def normalize_rows(b: Any, x: Array, weight: Array, bias: Array, *, eps: float) 
     out, normed = b.xp.empty_like(x), b.xp.empty_like(x)
     inverse = b.xp.empty(x.shape[0], x.dtype)
     numbers = x.dtype.type(eps), x.dtype.type(1 / x.shape[1])
-    b.run(loops().normalize_rows, out, normed, inverse, x, weight, bias, *numbers)
+    b.run(loops_for(x).normalize_rows, out, normed, inverse, x, weight, bias, *numbers)
     return out, normed, inverse
 
 
@@ -31,7 +31,7 @@ def normalize_rows_backward(b: Any, g: Array, normed: Array, inverse: Array, wei
     size = -(-rows // GROUPS)
     sums = b.xp.empty((-(-rows // size), 2, columns), g.dtype)
     numbers = size, g.dtype.type(1 / columns), g.dtype.type(0)
-    b.run(loops().normalize_rows_backward, grad, sums, g, normed, inverse, weight, *numbers)
+    b.run(loops_for(g).normalize_rows_backward, grad, sums, g, normed, inverse, weight, *numbers)
     b.run(loops().add_groups, sums)
     return grad, sums[0, 0], sums[0, 1]
 

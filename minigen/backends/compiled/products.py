@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,16 @@ from minigen.backends.compiled.mkl import PLAIN, mkl, orientation
 from minigen.backends.compiled.support import FLOATS
 
 SMALL = 1 << 18
-"""Products with fewer multiplications are left to NumPy, whose library does them in one thread."""
+"""Products with no more multiplications are NumPy's, whose library does them in one thread."""
+
+ROWS_SMALL = 8192
+"""Sums over rows of no more elements are left to NumPy, for the same reason."""
 
 
 def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``x · other`` in float32 and float64; equals ``product`` in ``ops/product.py``."""
+    if x.size * other.shape[-1] <= SMALL:
+        return NotImplemented
     if (
         not isinstance(x, np.ndarray)
         or not isinstance(other, np.ndarray)
@@ -33,8 +37,6 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
     batch = x.shape[:-2]
     if batch != other.shape[:-2] or other.shape[-2] != k:
         return NotImplemented
-    if n * m * k * math.prod(batch) < max(SMALL, 1):
-        return NotImplemented
     if not orientation(x)[0] or not orientation(other)[0]:
         return NotImplemented
     if out is None:
@@ -46,6 +48,21 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
     return out
 
 
+def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
+    """``Σₙ x[n]`` of (N, C); equals ``sum_rows`` in ``ops/product.py``."""
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.size <= ROWS_SMALL:
+        return NotImplemented
+    if x.dtype not in FLOATS or not orientation(x)[0] or threads.process.forked:
+        return NotImplemented
+    if out is None:
+        out = b.xp.empty(x.shape[1], dtype=x.dtype)
+    elif not isinstance(out, np.ndarray) or out.dtype != x.dtype or not out.flags.c_contiguous:
+        return NotImplemented
+    ones = b.xp.ones((1, x.shape[0]), dtype=x.dtype)
+    b.run(mkl().multiply, out.reshape(1, -1), ones, x, add)
+    return out
+
+
 def _takes(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether MKL can write into ``out``: rows without gaps."""
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
@@ -53,5 +70,5 @@ def _takes(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return orientation(out)[0] == PLAIN
 
 
-KERNELS = (product,)
+KERNELS = (product, sum_rows)
 """As the backend registers them, by their names."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.loops.compiling import contracted
+from minigen.backends.compiled.loops.compiling import compiled, contracted
 from minigen.backends.compiled.loops.scalars import ONE, sigmoid_of
 
 LINEAR = np.float32(2 * math.sqrt(2 / math.pi))
@@ -23,3 +23,10 @@ def gelu_by_tanh(out: Array, slope: Array, x: Array) -> None:
         phi = sigmoid_of(x[i] * (LINEAR + CUBIC * q))
         slope[i] = phi + x[i] * (phi * (ONE - phi)) * (LINEAR + THREE * CUBIC * q)
         out[i] = x[i] * phi
+
+
+@compiled
+def multiply(out: Array, x: Array, other: Array) -> None:
+    """``out = x · other``."""
+    for i in range(out.size):
+        out[i] = x[i] * other[i]

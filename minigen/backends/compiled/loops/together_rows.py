@@ -1,0 +1,99 @@
+"""The loops of a transformer in several threads: each takes its heads, rows or groups of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+from minigen.backends.base import Array
+from minigen.backends.compiled.loops import attention, gelu, normalization
+from minigen.backends.compiled.loops.compiling import together
+
+
+@together
+def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal: Any) -> None:
+    """``attention.softmax_over_keys``, by heads."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        i, j = part * len(w) // parts, (part + 1) * len(w) // parts
+        attention.softmax_over_keys(w[i:j], top[i:j], total[i:j], scale, is_causal)
+
+
+@together
+def softmax_over_keys_backward(
+    g: Array, w: Array, total: Array, scale: Any, zero: Any, is_causal: Any
+) -> None:
+    """``attention.softmax_over_keys_backward``, by heads."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        i, j = part * len(w) // parts, (part + 1) * len(w) // parts
+        attention.softmax_over_keys_backward(g[i:j], w[i:j], total[i:j], scale, zero, is_causal)
+
+
+@together
+def gelu_by_tanh(out: Array, slope: Array, x: Array) -> None:
+    """``gelu.gelu_by_tanh``, by elements."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        i, j = part * x.size // parts, (part + 1) * x.size // parts
+        gelu.gelu_by_tanh(out[i:j], slope[i:j], x[i:j])
+
+
+@together
+def multiply(out: Array, x: Array, other: Array) -> None:
+    """``gelu.multiply``, by elements."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        i, j = part * x.size // parts, (part + 1) * x.size // parts
+        gelu.multiply(out[i:j], x[i:j], other[i:j])
+
+
+@together
+def normalize_rows(
+    out: Array,
+    normed: Array,
+    inverse: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    eps: Any,
+    share: Any,
+) -> None:
+    """``normalization.normalize_rows``, by rows."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        i, j = part * len(x) // parts, (part + 1) * len(x) // parts
+        normalization.normalize_rows(
+            out[i:j], normed[i:j], inverse[i:j], x[i:j], weight, bias, eps, share
+        )
+
+
+@together
+def normalize_rows_backward(
+    grad: Array,
+    sums: Array,
+    g: Array,
+    normed: Array,
+    inverse: Array,
+    weight: Array,
+    size: int,
+    share: Any,
+    zero: Any,
+) -> None:
+    """``normalization.normalize_rows_backward``, by groups of rows."""
+    parts = numba.get_num_threads()
+    for part in numba.prange(parts):
+        first, last = part * len(sums) // parts, (part + 1) * len(sums) // parts
+        i, j = first * size, last * size
+        normalization.normalize_rows_backward(
+            grad[i:j],
+            sums[first:last],
+            g[i:j],
+            normed[i:j],
+            inverse[i:j],
+            weight,
+            size,
+            share,
+            zero,
+        )
