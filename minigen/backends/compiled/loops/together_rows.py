@@ -10,13 +10,14 @@ from minigen.backends.base import Array
 from minigen.backends.compiled.loops import attention, gelu, normalization
 from minigen.backends.compiled.loops.compiling import together
 
+PARTS = 8  # whatever the number of threads, which a function kept on disk cannot ask for
+
 
 @together
 def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal: Any) -> None:
     """``attention.softmax_over_keys``, by heads."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        i, j = part * len(w) // parts, (part + 1) * len(w) // parts
+    for part in numba.prange(PARTS):
+        i, j = part * len(w) // PARTS, (part + 1) * len(w) // PARTS
         attention.softmax_over_keys(w[i:j], top[i:j], total[i:j], scale, is_causal)
 
 
@@ -25,27 +26,24 @@ def softmax_over_keys_backward(
     g: Array, w: Array, total: Array, scale: Any, zero: Any, is_causal: Any
 ) -> None:
     """``attention.softmax_over_keys_backward``, by heads."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        i, j = part * len(w) // parts, (part + 1) * len(w) // parts
+    for part in numba.prange(PARTS):
+        i, j = part * len(w) // PARTS, (part + 1) * len(w) // PARTS
         attention.softmax_over_keys_backward(g[i:j], w[i:j], total[i:j], scale, zero, is_causal)
 
 
 @together
 def gelu_by_tanh(out: Array, slope: Array, x: Array) -> None:
     """``gelu.gelu_by_tanh``, by elements."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        i, j = part * x.size // parts, (part + 1) * x.size // parts
+    for part in numba.prange(PARTS):
+        i, j = part * x.size // PARTS, (part + 1) * x.size // PARTS
         gelu.gelu_by_tanh(out[i:j], slope[i:j], x[i:j])
 
 
 @together
 def multiply(out: Array, x: Array, other: Array) -> None:
     """``gelu.multiply``, by elements."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        i, j = part * x.size // parts, (part + 1) * x.size // parts
+    for part in numba.prange(PARTS):
+        i, j = part * x.size // PARTS, (part + 1) * x.size // PARTS
         gelu.multiply(out[i:j], x[i:j], other[i:j])
 
 
@@ -61,9 +59,8 @@ def normalize_rows(
     share: Any,
 ) -> None:
     """``normalization.normalize_rows``, by rows."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        i, j = part * len(x) // parts, (part + 1) * len(x) // parts
+    for part in numba.prange(PARTS):
+        i, j = part * len(x) // PARTS, (part + 1) * len(x) // PARTS
         normalization.normalize_rows(
             out[i:j], normed[i:j], inverse[i:j], x[i:j], weight, bias, eps, share
         )
@@ -82,9 +79,8 @@ def normalize_rows_backward(
     zero: Any,
 ) -> None:
     """``normalization.normalize_rows_backward``, by groups of rows."""
-    parts = numba.get_num_threads()
-    for part in numba.prange(parts):
-        first, last = part * len(sums) // parts, (part + 1) * len(sums) // parts
+    for part in numba.prange(PARTS):
+        first, last = part * len(sums) // PARTS, (part + 1) * len(sums) // PARTS
         i, j = first * size, last * size
         normalization.normalize_rows_backward(
             grad[i:j],
