@@ -74,12 +74,15 @@ class Backend(ABC):
             and otherwise run the version written beside the op, in plain ``xp`` calls.
         workspace: bytes of scratch memory that an op may take at a time; an op that could
             use more works through its batch in pieces.
+        block: elements that a chain of elementwise passes works on at a time, so that they
+            stay in a core's cache from one pass to the next.
     """
 
     name: str
     xp: Any
     array_type: type[Any]
     workspace: int = 1 << 22
+    block: int = 1 << 15
 
     def __init__(self) -> None:
         self.kernels: dict[str, Callable[..., Any]] = {}

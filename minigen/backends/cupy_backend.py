@@ -71,6 +71,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     workspace = 1 << 28
+    block = 1 << 62  # a pass is a launch: the fewer the better
 
     def __init__(self) -> None:
         super().__init__()

@@ -124,6 +124,8 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None, block: int = 0) -> Tensor:
         """(N, T, E) → (N, T, E); with a cache, x are the newest T positions of S."""
+        if cache is None and not (self.dropout and self.training):
+            return self.out(mg.packed_attention(self.qkv(x), self.heads, is_causal=True))
         n, t, width = x.shape
         q, k, v = self.project(x)
         mask = None

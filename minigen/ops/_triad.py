@@ -31,6 +31,7 @@ from minigen.ops._windows import (
     grown,
     scatter_windows,
 )
+from minigen.ops.product import product
 
 Pair = tuple[int, int]
 
@@ -170,7 +171,7 @@ def _scatter(
     n, rows, columns, _ = y.shape
     count, outputs, channels = weight.shape
     matrix = b.xp.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(outputs, count * channels)
-    products = b.xp.matmul(b.xp.ascontiguousarray(y).reshape(-1, outputs), matrix)
+    products = product(b, b.xp.ascontiguousarray(y).reshape(-1, outputs), matrix)
     products = products.reshape(n, rows, columns, count, channels)
     scatter_windows(b, products, out, offsets, stride, low)  # y[i] goes to i·stride + offset - low
 

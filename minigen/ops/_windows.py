@@ -14,6 +14,7 @@ from typing import Any
 
 from minigen.backends import Array
 from minigen.ops.kernel import kernel
+from minigen.ops.product import product
 
 Tap = tuple[int, int]
 
@@ -154,23 +155,25 @@ def correlate(
     matrix = weight.reshape(len(taps) * c, outputs)
     if _is_whole(source, taps, step, size):
         rows = source.reshape(-1, c)
-        _write(xp, rows, matrix, out)
+        _write(b, rows, matrix, out)
     elif _in_bands(taps, step, size, c):
         _correlate_bands(b, source, weight, taps, out)
     else:
         for part in _batches(b, source, len(taps), size):
             windows = gather_windows(b, source[part], taps, step, size)
-            _write(xp, windows.reshape(-1, len(taps) * c), matrix, out[part])
+            _write(b, windows.reshape(-1, len(taps) * c), matrix, out[part])
     return out
 
 
-def _write(xp: Any, rows: Array, matrix: Array, out: Array) -> None:
+def _write(b: Any, rows: Array, matrix: Array, out: Array) -> None:
     """``out[...] = rows @ matrix``, straight into ``out`` where its memory allows."""
-    product = xp.multiply if rows.shape[1] == 1 else xp.matmul
-    if out.flags.c_contiguous:
-        product(rows, matrix, out=out.reshape(-1, out.shape[-1]))
+    into = out.reshape(-1, out.shape[-1]) if out.flags.c_contiguous else None
+    if rows.shape[1] == 1:
+        result = b.xp.multiply(rows, matrix, out=into)
     else:
-        out[...] = product(rows, matrix).reshape(out.shape)
+        result = product(b, rows, matrix, into)
+    if into is None:
+        out[...] = result.reshape(out.shape)
 
 
 def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], step: Tap) -> Array:
@@ -184,23 +187,23 @@ def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], st
     total = xp.zeros((len(taps) * c, outputs), dtype=source.dtype)
     if grad.size and total.size:
         if _is_whole(source, taps, step, size):
-            total = _product_of_columns(xp, source.reshape(-1, c), grad.reshape(-1, outputs))
+            total = _product_of_columns(b, source.reshape(-1, c), grad.reshape(-1, outputs))
         elif _in_bands(taps, step, size, c):
             return _correlate_weight_bands(b, source, grad, taps)
         else:
             for part in _batches(b, source, len(taps), size):
                 windows = gather_windows(b, source[part], taps, step, size)
                 total += _product_of_columns(
-                    xp, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
+                    b, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
                 )
     return total.reshape(len(taps), c, outputs)
 
 
-def _product_of_columns(xp: Any, left: Array, right: Array) -> Array:
+def _product_of_columns(b: Any, left: Array, right: Array) -> Array:
     """``leftᵀ right``; BLAS is a third faster with the wider matrix on the left."""
     if left.shape[1] >= right.shape[1]:
-        return xp.matmul(left.T, right)
-    return xp.matmul(right.T, left).T
+        return product(b, left.T, right)
+    return product(b, right.T, left).T
 
 
 def _is_whole(source: Array, taps: Sequence[Tap], step: Tap, size: Tap) -> bool:
@@ -283,7 +286,7 @@ def _correlate_bands(
         for k, ((first, last), band) in enumerate(zip(bands.runs, band_rows)):
             length = band.shape[0]  # beyond it, memory as it came
             into = (more if k else total).reshape(-1, outputs)[:length]
-            xp.matmul(band, weight[first:last].reshape(-1, outputs), out=into)
+            product(b, band, weight[first:last].reshape(-1, outputs), into)
             if k == len(band_rows) - 1:  # the last sum leaves the surplus places behind
                 xp.add(total[:, :rows], more[:, :rows], out=out[part])
             elif k:
@@ -303,6 +306,6 @@ def _correlate_weight_bands(b: Any, source: Array, grad: Array, taps: Sequence[T
         spread[:, rows:] = 0  # surplus places have gradient zero
         flat = spread.reshape(-1, outputs)
         for (first, last), band in zip(bands.runs, bands.rows(b, source[part])):
-            piece = _product_of_columns(xp, band, flat[: band.shape[0]])
+            piece = _product_of_columns(b, band, flat[: band.shape[0]])
             total[first:last] += piece.reshape(last - first, -1, outputs)
     return total

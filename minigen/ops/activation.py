@@ -11,6 +11,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops.erf import error_function
+from minigen.ops.gelu import gelu
 from minigen.ops.kernel import kernel
 
 __all__ = [
@@ -174,49 +175,6 @@ def erf(b, x):
 
 
 erf.rules(x=lambda f, g, x: g * (2 / math.sqrt(math.pi)) * f.exp(-f.square(x)))
-
-
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """``x · Φ(x)``, Φ the normal distribution function (Hendrycks and Gimpel 2016).
-
-    Args:
-        x: any shape.
-        approximate: ``none`` for the exact Φ by erf, ``tanh`` for
-            ``½x(1 + tanh(√(2/π)(x + 0.044715x³)))``.
-    """
-    if approximate == "none":
-        return 0.5 * x * (1 + functions.erf(x * math.sqrt(0.5)))
-    if approximate == "tanh":
-        return functions.gelu_tanh(x)
-    raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
-
-
-_GELU_SCALE, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
-
-
-@primitive
-def gelu_tanh(b, x):
-    """``½x(1 + tanh(√(2/π)(x + 0.044715x³)))``."""
-    inner = b.xp.empty_like(x)  # an array also where x * x would be a NumPy scalar
-    b.xp.multiply(x, x, out=inner)
-    inner *= _GELU_SCALE * _GELU_CUBIC
-    inner += _GELU_SCALE
-    inner *= x
-    b.xp.tanh(inner, out=inner)
-    inner += 1
-    inner *= 0.5
-    inner *= x
-    return inner
-
-
-def _gelu_tanh_rule(f: Any, g: Any, x: Any) -> Any:
-    squared = f.square(x)
-    t = f.tanh(x * (_GELU_SCALE + (_GELU_SCALE * _GELU_CUBIC) * squared))
-    inner_slope = _GELU_SCALE + (3 * _GELU_SCALE * _GELU_CUBIC) * squared
-    return g * (0.5 * (1 + t) + (0.5 * x) * (1 - f.square(t)) * inner_slope)
-
-
-gelu_tanh.rules(x=_gelu_tanh_rule)
 
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:

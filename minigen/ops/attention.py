@@ -6,16 +6,19 @@ Attention(Q, K, V) = softmax(Q Kᵀ / √d + mask) V        (Vaswani et al. 2017
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
+from minigen.ops.product import product
 from minigen.ops.random import Generator, dropout
 from minigen.ops.reduction import softmax
 
-__all__ = ["scaled_dot_product_attention"]
+__all__ = ["packed_attention", "scaled_dot_product_attention"]
 
 
 def _causal_mask(xp: Any, queries: int, keys: int) -> Any:
@@ -42,44 +45,140 @@ def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
     return scores + mask
 
 
+# ---------------------------------------------------------------- weights from scores
+#
+# Scores and weights lie keys first, (…, S, T): a sum over keys then adds rows of T neighbours in
+# memory, which vector units do many at a time, and not the few numbers of each row one by one.
+
+
+@kernel
+def softmax_over_keys(b: Any, scores: Any, *, scale: float, is_causal: bool) -> None:
+    """In place: softmax of scale · scores along the keys, (…, S, T); causal: weight 0 for s > t."""
+    xp = b.xp
+    if is_causal:
+        hidden = ~_causal_mask(xp, scores.shape[-1], scores.shape[-2]).T  # (S, T)
+        scores += xp.where(hidden, -math.inf, 0).astype(scores.dtype)
+    scores -= scores.max(axis=-2, keepdims=True)
+    scores *= scale
+    xp.exp(scores, out=scores)
+    scores /= scores.sum(axis=-2, keepdims=True)
+
+
+@kernel
+def softmax_over_keys_backward(
+    b: Any, g: Any, weights: Any, *, scale: float, is_causal: bool
+) -> None:
+    """In place: from the gradient by the weights that by the scores, scale·W∘(g - Σₛ W∘g)."""
+    g *= weights
+    total = g.sum(axis=-2, keepdims=True)
+    total *= scale
+    g *= scale
+    g -= weights * total
+
+
+def _attend(
+    b: Any, q: Any, k: Any, v: Any, mask: Any, scale: float, is_causal: bool, out: Any = None
+) -> tuple[Any, Any]:
+    """(…, T, D), (…, S, D), (…, S, E) -> (…, T, E), written to ``out`` if given, and weights."""
+    xp = b.xp
+    weights = product(b, k, _swapped(xp, q))  # (…, S, D) (…, D, T) -> (…, S, T)
+    if mask is not None:
+        mask = _swapped(xp, xp.broadcast_to(mask, (*mask.shape[:-2], *weights.shape[:-3:-1])))
+        if mask.dtype.kind == "b":
+            mask = xp.where(mask, 0, -math.inf).astype(weights.dtype)
+        weights = weights * scale + mask
+        scale = 1.0
+    elif not scale > 0:  # the largest score is then not that with the largest weight
+        weights *= scale
+        scale = 1.0
+    softmax_over_keys(b, weights, scale=scale, is_causal=is_causal)
+    return product(b, _swapped(xp, weights), v, out), weights
+
+
+def _attend_backward(
+    b: Any,
+    g: Any,
+    inputs: Sequence[Any],
+    weights: Any,
+    scale: float,
+    is_causal: bool,
+    into: Sequence[Any],
+) -> Any:
+    """∂V = W G; ∂Wᵀ = V Gᵀ; ∂Q = ∂Sᵀ K; ∂K = ∂S Q, written to ``into``; also ∂S.
+
+    An entry of ``into`` is an array, or None for a new one.
+    """
+    xp = b.xp
+    q, k, v = inputs
+    g_scores = product(b, v, _swapped(xp, g))  # (…, S, E) (…, E, T) -> (…, S, T)
+    softmax_over_keys_backward(b, g_scores, weights, scale=scale, is_causal=is_causal)
+    g_q = product(b, _swapped(xp, g_scores), k, into[0])
+    g_k = product(b, g_scores, q, into[1])
+    g_v = product(b, weights, g, into[2])
+    return g_q, g_k, g_v, g_scores
+
+
 @fused(reference=_attention_reference, name="attention")
 def _attention(b, q, k, v, mask, *, scale, is_causal):
     """The same with one buffer for scores and weights; keeps the weights."""
-    xp = b.xp
-    weights = xp.matmul(q * scale, _swapped(xp, k))  # (…, T, S)
-    if is_causal:
-        later = xp.where(_causal_mask(xp, *weights.shape[-2:]), 0, -math.inf)
-        weights += later.astype(weights.dtype)
-    if mask is not None:
-        if mask.dtype.kind == "b":
-            weights += xp.where(mask, 0, -math.inf).astype(weights.dtype)
-        else:
-            weights += mask
-    weights -= weights.max(axis=-1, keepdims=True)
-    xp.exp(weights, out=weights)
-    weights /= weights.sum(axis=-1, keepdims=True)
-    return xp.matmul(weights, v), (weights,)
+    out, weights = _attend(b, q, k, v, mask, scale, is_causal)
+    return out, (weights,)
 
 
 @_attention.backward
 def _(b, g, inputs, out, saved, needs, *, scale, is_causal):
-    """∂V = Wᵀ G; ∂S = W ∘ (G Vᵀ - rowsum(G ∘ out)); ∂Q = ∂S K · scale; ∂K = ∂Sᵀ Q · scale."""
-    xp = b.xp
+    """See ``_attend_backward``; the mask was added to scores that had been scaled."""
     q, k, v, mask = inputs
-    (weights,) = saved
-    g_v = _sum_to(xp.matmul(_swapped(xp, weights), g), v.shape) if needs[2] else None
-    # rowsum(G ∘ out) = rowsum(W ∘ (G Vᵀ)): the softmax rule's mean, on the smaller array
-    g_scores = xp.matmul(g, _swapped(xp, v))
-    g_scores -= (g * out).sum(axis=-1, keepdims=True)
-    g_scores *= weights
     g_mask = None
-    if needs[3]:
-        g_mask = _sum_to(g_scores, mask.shape)
-    g_q = _sum_to(xp.matmul(g_scores, k) * scale, q.shape) if needs[0] else None
-    g_k = None
-    if needs[1]:
-        g_k = _sum_to(xp.matmul(_swapped(xp, g_scores), q) * scale, k.shape)
+    if mask is None:
+        grads = _attend_backward(b, g, (q, k, v), saved[0], scale, is_causal, (None,) * 3)
+    else:
+        inner = q * scale, k * scale, v
+        grads = _attend_backward(b, g, inner, saved[0], 1.0, is_causal, (None,) * 3)
+        if needs[3]:
+            g_mask = _sum_to(_swapped(b.xp, grads[3]), mask.shape)
+    g_q, g_k, g_v = (_sum_to(y, x.shape) for x, y in zip((q, k, v), grads))
     return g_q, g_k, g_v, g_mask
+
+
+# ---------------------------------------------------------------- all heads of one projection
+
+
+def _heads(x: Any, heads: int) -> Any:
+    """Queries, keys and values side by side: (N, T, 3E) -> (3, N, h, T, D), D = E/h."""
+    n, t, width = x.shape
+    split = x.reshape(n, t, 3, heads, width // (3 * heads))
+    return split.permute(2, 0, 3, 1, 4) if isinstance(x, Tensor) else split.transpose(2, 0, 3, 1, 4)
+
+
+def _packed_reference(qkv: Tensor, *, heads: int, scale: float, is_causal: bool) -> Tensor:
+    """The definition: cut, attend, join."""
+    q, k, v = _heads(qkv, heads)  # (N, h, T, D) each
+    mixed = _attention_reference(q, k, v, None, scale=scale, is_causal=is_causal)
+    return mixed.transpose(1, 2).reshape(*qkv.shape[:2], -1)  # (N, h, T, D) -> (N, T, E)
+
+
+@fused(reference=_packed_reference, name="packed_attention")
+def _packed(b, qkv, *, heads, scale, is_causal):
+    """The products read and write heads where they lie; keeps the weights."""
+    n, t, width = qkv.shape
+    q, k, v = (_heads(qkv, heads)[i] for i in range(3))
+    out = b.xp.empty((n, t, heads, width // (3 * heads)), dtype=qkv.dtype)
+    _, weights = _attend(b, q, k, v, None, scale, is_causal, out.transpose(0, 2, 1, 3))
+    return out.reshape(n, t, width // 3), (weights,)
+
+
+@_packed.backward
+def _(b, g, inputs, out, saved, needs, *, heads, scale, is_causal):
+    """One gradient (N, T, 3E), whose thirds the products write."""
+    (qkv,) = inputs
+    n, t, _ = qkv.shape
+    g = g.reshape(n, t, heads, -1).transpose(0, 2, 1, 3)  # (N, T, E) -> (N, h, T, D)
+    g_qkv = b.xp.empty(qkv.shape, dtype=qkv.dtype)
+    parts, into = _heads(qkv, heads), _heads(g_qkv, heads)
+    thirds = tuple([into[i] for i in range(3)])
+    _attend_backward(b, g, (parts[0], parts[1], parts[2]), saved[0], scale, is_causal, thirds)
+    return (g_qkv,)
 
 
 def _swapped(xp: Any, x: Any) -> Any:
@@ -140,3 +239,35 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         scores = _apply_mask(scores, attn_mask)
     return matmul(dropout(softmax(scores, -1), dropout_p, generator=generator), value)
+
+
+def packed_attention(
+    qkv: Tensor, num_heads: int, is_causal: bool = False, scale: float | None = None
+) -> Tensor:
+    """Attention of several heads on one projection that holds queries, keys and values.
+
+    The same as cutting ``qkv`` into heads, ``scaled_dot_product_attention`` and joining what comes
+    out, but nothing is moved in memory for it.
+
+    Args:
+        qkv: (N, T, 3E): queries, keys and values of all heads, each (N, T, h, D) with h·D = E.
+        num_heads: h.
+        is_causal: position t sees positions 0 … t only.
+        scale: by default 1/√D.
+
+    Returns:
+        (N, T, E).
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    if num_heads < 1 or qkv.ndim != 3 or not qkv.shape[2] or qkv.shape[2] % (3 * num_heads):
+        raise ValueError(
+            f"packed_attention: qkv {qkv.shape} must be (N, T, 3·E) with E divisible by "
+            f"num_heads {num_heads}"
+        )
+    if qkv.shape[1] == 0:
+        raise ValueError(f"packed_attention needs at least one position, got qkv {qkv.shape}")
+    depth = qkv.shape[2] // (3 * num_heads)
+    scale = 1 / math.sqrt(depth) if scale is None else float(scale)
+    return _packed(qkv, heads=num_heads, scale=scale, is_causal=is_causal)

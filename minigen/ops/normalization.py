@@ -20,6 +20,7 @@ import numpy as np
 from minigen.autograd import writes
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
+from minigen.ops.kernel import kernel
 from minigen.ops.reduction import mean
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]
@@ -71,6 +72,79 @@ def _check_vector(name: str, argument: str, value: Tensor | None, length: int) -
         raise ValueError(f"{name}: {argument} must have shape ({length},), got {value.shape}")
 
 
+# ---------------------------------------------------------------- layer norm
+
+
+def _layer_norm_reference(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, count: int, eps: float
+) -> Tensor:
+    """The definition over the last ``count`` dimensions."""
+    dim = tuple(range(x.ndim - count, x.ndim))
+    return _scale_and_shift(_standardize_reference(x, dim=dim, eps=eps), weight, bias)
+
+
+@kernel
+def normalize_rows(b: Any, x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Any, Any]:
+    """Each row's (x - mean)/deviation · weight + bias; also without the last two, and 1/deviation.
+
+    (R, C), (C,) or None twice -> (R, C), (R, C), (R,). ``einsum`` sums short rows faster than a
+    reduction does.
+    """
+    xp = b.xp
+    share = 1 / x.shape[1]
+    normed = x - (xp.einsum("rc->r", x) * share)[:, None]
+    inverse = xp.einsum("rc,rc->r", normed, normed)
+    inverse *= share
+    inverse += eps
+    xp.divide(1, xp.sqrt(inverse, out=inverse), out=inverse)
+    normed *= inverse[:, None]
+    out = normed
+    if weight is not None:
+        out = normed * weight
+    if bias is not None:
+        out = xp.add(out, bias, out=None if out is normed else out)
+    return out, normed, inverse
+
+
+@kernel
+def normalize_rows_backward(
+    b: Any, g: Any, normed: Any, inverse: Any, weight: Any
+) -> tuple[Any, Any, Any]:
+    """With h = g · weight: (h - mean(h) - normed · mean(h · normed))/deviation; Σ g·normed; Σ g.
+
+    (R, C), (R, C), (R,), (C,) or None -> (R, C), (C,), (C,).
+    """
+    xp = b.xp
+    share = 1 / g.shape[1]
+    by_weight = xp.einsum("rc,rc->c", g, normed)
+    by_bias = g.sum(axis=0)
+    grad = g * (1.0 if weight is None else weight)
+    along = xp.einsum("rc,rc->r", grad, normed)
+    along *= share
+    grad -= (xp.einsum("rc->r", grad) * share)[:, None]
+    grad -= normed * along[:, None]
+    grad *= inverse[:, None]
+    return grad, by_weight, by_bias
+
+
+@fused(reference=_layer_norm_reference, name="layer_norm")
+def _layer_norm(b, x, weight, bias, *, count, eps):
+    """The definition on rows; keeps the normalized rows and 1/deviation."""
+    columns = math.prod(x.shape[x.ndim - count :])
+    flat = [None if v is None else v.reshape(columns) for v in (weight, bias)]
+    out, normed, inverse = normalize_rows(b, x.reshape(-1, columns), *flat, eps=eps)
+    return out.reshape(x.shape), (normed, inverse)
+
+
+@_layer_norm.backward
+def _(b, g, inputs, out, saved, needs, *, count, eps):
+    """The three gradients together."""
+    weight = inputs[1]
+    scale = None if weight is None else weight.reshape(-1)
+    grads = normalize_rows_backward(b, g.reshape(saved[0].shape), *saved, scale)
+    return tuple([None if v is None else y.reshape(v.shape) for v, y in zip(inputs, grads)])
+
+
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -95,8 +169,10 @@ def layer_norm(
             raise ValueError(f"layer_norm: {argument} must have shape {shape}, got {value.shape}")
     if not input.size:
         return _scale_and_shift(functions.alias(input), weight, bias)
-    dim = tuple(range(input.ndim - len(shape), input.ndim))
-    return _scale_and_shift(_standardize(input, dim=dim, eps=float(eps)), weight, bias)
+    return _layer_norm(input, weight, bias, count=len(shape), eps=float(eps))
+
+
+# ---------------------------------------------------------------- the others
 
 
 def group_norm(

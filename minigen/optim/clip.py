@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from minigen.autograd.tensor import Tensor
-from minigen.autograd.writes import note_write
+from minigen.autograd.writes import extent, note_write
 from minigen.backends import Array, active
+from minigen.ops.kernel import kernel
 from minigen.optim.optimizer import check_number
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "grad_norm"]
@@ -28,18 +30,56 @@ def grad_norm(parameters: Tensor | Iterable[Tensor], norm_type: float = 2.0) -> 
         parameters: whose gradients; those without one do not count, and none at all give 0.
         norm_type: p of the p-norm, or ``math.inf`` for the largest magnitude.
     """
-    return Tensor(_norm(_gradients(parameters), norm_type))
+    return Tensor(_norm(_stretches(_gradients(parameters)), norm_type))
 
 
-def _norm(gradients: list[Tensor], norm_type: float) -> Array:
+def _stretches(gradients: list[Tensor]) -> list[Array]:
+    """The gradients' memory, as one 1-D array wherever they lie side by side in one buffer.
+
+    That is where an optimizer puts them (see ``flat.py``). What has gaps stays as it is.
+    """
+    found: list[Array] = []
+    buffer, start, stop = None, 0, 0  # the last stretch: buffer[start:stop]
+    for grad in gradients:
+        x = grad.data
+        base = getattr(x, "base", None)
+        if not x.flags.c_contiguous or not isinstance(base, type(x)) or base.ndim != 1:
+            found.append(x.reshape(-1) if x.flags.c_contiguous else x)
+            buffer = None
+            continue
+        place = (extent(x)[0] - extent(base)[0]) // x.dtype.itemsize
+        if base is buffer and place == stop:
+            found.pop()
+        else:
+            buffer, start = base, place
+        stop = place + x.size
+        found.append(base[start:stop])
+    return found
+
+
+ROW = 1024
+
+
+@kernel
+def sum_of_squares(b: Any, x: Any) -> Any:
+    """``Σ x²`` of a 1-D array: first along rows of 1024 elements, so that few terms add up to many.
+
+    (``dot`` would do, but wake the threads of NumPy's library beside those of ``ops/product.py``.)
+    """
+    whole = x.size - x.size % ROW
+    rows, rest = x[:whole].reshape(-1, ROW), x[whole:]
+    return b.xp.einsum("rc,rc->r", rows, rows).sum() + b.xp.einsum("c,c->", rest, rest)
+
+
+def _norm(gradients: list[Array], norm_type: float) -> Array:
     if not norm_type > 0:
         raise ValueError(f"norm_type must be > 0, got {norm_type}")
     xp = active.backend.xp
-    flat = [grad.data.reshape(-1) for grad in gradients if grad.size]
+    flat = [x.reshape(-1) for x in gradients if x.size]
     if not flat:
         return xp.zeros((), dtype="float32")
     if norm_type == 2:
-        norm = xp.sqrt(sum(xp.dot(g, g) for g in flat))
+        norm = xp.sqrt(sum(sum_of_squares(active.backend, g) for g in flat))
     elif norm_type == math.inf:
         norm = xp.stack([xp.absolute(g).max() for g in flat]).max()
     else:
@@ -69,14 +109,14 @@ def clip_grad_norm_(
     """
     check_number("max_norm", max_norm, above=True)
     xp = active.backend.xp
-    gradients = _gradients(parameters)
+    gradients = _stretches(_gradients(parameters))
     norm = _norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(float(active.backend.to_host(norm))):
         raise FloatingPointError(f"the gradients' norm of order {norm_type} is {norm}")
     factor = xp.minimum(max_norm / (norm + 1e-6), 1.0)
-    for grad in gradients:
-        xp.multiply(grad.data, factor.astype(grad.dtype), out=grad.data)
-        note_write(grad.data)
+    for x in gradients:
+        xp.multiply(x, factor.astype(x.dtype), out=x)
+        note_write(x)
     return Tensor(norm)
 
 

@@ -122,7 +122,7 @@ class GPTRecipe(Recipe):
             config.width,
             config.dropout,
         )
-        parameters = list(self.model.parameters())
+        self.parameters = parameters = list(self.model.parameters())
         self.optimizer = mg.optim.AdamW(
             [
                 {"params": [p for p in parameters if p.ndim >= 2]},
@@ -160,7 +160,7 @@ class GPTRecipe(Recipe):
         loss = self.model.loss(mg.tensor(inputs), mg.tensor(targets))
         self.optimizer.zero_grad()
         loss.backward()
-        norm = mg.optim.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = mg.optim.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
         self.schedule.step()
         return {"nll_nats_per_token": loss, "gradient_norm": norm}

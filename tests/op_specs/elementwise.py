@@ -109,7 +109,7 @@ WITH_OPTIONS = [
             if approximate == "none"
             else 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
         ),
-        ops=("gelu_tanh",),
+        ops=("gelu",),
     ),
     Spec(
         "softplus",

@@ -82,8 +82,8 @@ def _torch_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
 NORMALIZATION = [
     Spec("layer_norm", _normalized("layer"), numpy=_np_layer, torch=_torch_layer,
          call=lambda x, *wb, normalized_shape, eps: mg.layer_norm(
-             x, normalized_shape, *wb, eps=eps), ops=("standardize",)),
-    Spec("group_norm", _normalized("group"), numpy=_np_group,
+             x, normalized_shape, *wb, eps=eps), ops=("layer_norm",)),
+    Spec("group_norm", _normalized("group"), numpy=_np_group, ops=("standardize",),
          call=lambda x, *wb, num_groups, eps: mg.group_norm(x, num_groups, *wb, eps=eps),
          torch=lambda x, *wb, num_groups, eps: torch.nn.functional.group_norm(
              x, num_groups, *wb, eps=eps)),
@@ -135,7 +135,34 @@ def _np_attention(q: Any, k: Any, v: Any, mask: Any = None, *, scale: Any, is_ca
     return weights / weights.sum(-1, keepdims=True) @ v
 
 
+@st.composite
+def _packed(draw: Any) -> Case:
+    n, t, heads, d = (draw(st.integers(1, 3)) for _ in range(4))
+    options = {"scale": draw(st.sampled_from([None, 0.7])), "num_heads": heads}
+    options["is_causal"] = draw(st.booleans())
+    return Case((draw(arrays((n, t, 3 * heads * d))),), options)
+
+
+def _np_packed(qkv: Any, *, num_heads: int, **options: Any) -> Any:
+    n, t, _ = qkv.shape
+    q, k, v = qkv.reshape(n, t, 3, num_heads, -1).transpose(2, 0, 3, 1, 4)
+    return _np_attention(q, k, v, **options).transpose(0, 2, 1, 3).reshape(n, t, -1)
+
+
+def _torch_packed(qkv: Any, *, num_heads: int, scale: Any, is_causal: bool) -> Any:
+    """With a mask of its own: PyTorch's kernel for a causal one has no second derivative."""
+    n, t, _ = qkv.shape
+    q, k, v = qkv.reshape(n, t, 3, num_heads, -1).permute(2, 0, 3, 1, 4)
+    mask = torch.ones(t, t, dtype=torch.bool)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        out = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, mask.tril() if is_causal else mask, scale=scale
+        )
+    return out.transpose(1, 2).reshape(n, t, -1)
+
+
 ATTENTION = [
+    Spec("packed_attention", _packed(), numpy=_np_packed, torch=_torch_packed),
     Spec("scaled_dot_product_attention", _attention(), numpy=_np_attention,
          torch="nn.functional.scaled_dot_product_attention", ops=("attention",)),
 ]  # fmt: skip

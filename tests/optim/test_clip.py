@@ -119,3 +119,29 @@ def test_bounds_must_be_positive():
         mg.optim.clip_grad_value_(parameters(), -1)
     with pytest.raises(ValueError, match="norm_type must be > 0, got 0"):
         mg.optim.clip_grad_norm_(parameters(), 1.0, 0)
+
+
+def test_gradients_side_by_side_in_an_optimizers_buffer_are_clipped_as_apart():
+    """A gap (7 elements are no multiple of 16) and one without a gradient part the buffer."""
+    rng = np.random.default_rng(0)
+    shapes = [(4, 8), (16,), (7,), (16, 2), (16,), (32,)]
+    ps = [nn.Parameter(mg.zeros(*shape)) for shape in shapes]
+    optimizer = mg.optim.SGD(ps, lr=0.1)
+    values = [rng.normal(size=shape).astype("f4") for shape in shapes]
+    loss = sum((p * mg.tensor(v)).sum() for i, (p, v) in enumerate(zip(ps, values)) if i != 4)
+    loss.backward()
+    buffer = ps[0].grad.data.base
+    assert all(p.grad is None or p.grad.data.base is buffer for p in ps)
+    del values[4]
+    norm = math.sqrt(sum(float((v**2).sum()) for v in values))
+    assert mg.optim.clip_grad_norm_(ps, 1.0).item() == pytest.approx(norm, rel=1e-6)
+    for p, v in zip([p for p in ps if p.grad is not None], values):
+        np.testing.assert_allclose(p.grad.numpy(), v / norm, rtol=1e-5)
+    optimizer.step()
+
+
+def test_a_gradient_with_gaps_in_memory_is_clipped_in_place():
+    p = nn.Parameter(mg.zeros(3))
+    p.grad = mg.Tensor(np.array([3.0, 9, 4, 9, 12, 9], "f4")[::2])
+    assert mg.optim.clip_grad_norm_(p, 6.5).item() == pytest.approx(13)
+    np.testing.assert_allclose(p.grad.numpy(), [1.5, 2, 6], rtol=1e-5)

@@ -21,7 +21,20 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minigen.backends.compiled import activation, convolution, flow, optimizer, recurrent
+from minigen.backends.compiled import (
+    activation,
+    attention,
+    convolution,
+    cross_entropy,
+    dense,
+    flow,
+    gelu,
+    indexing,
+    loss,
+    normalization,
+    optimizer,
+    recurrent,
+)
 
 
 def available() -> bool:
@@ -31,7 +44,20 @@ def available() -> bool:
 
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
-    for module in (activation, convolution, flow, optimizer, recurrent)
+    for module in (
+        activation,
+        attention,
+        convolution,
+        cross_entropy,
+        dense,
+        flow,
+        gelu,
+        indexing,
+        loss,
+        normalization,
+        optimizer,
+        recurrent,
+    )
     for kernel in module.KERNELS
 }
 """Name → kernel, as the backend registers them."""

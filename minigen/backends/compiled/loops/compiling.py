@@ -22,5 +22,12 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
         return numba.njit(**options)(function)
 
 
+together = functools.partial(compiled, parallel=True)
+"""``compiled``, where ``numba.prange`` divides a loop among threads."""
+
 contracted = functools.partial(compiled, fastmath={"contract"})
 """``compiled``, where a·b + c may be one operation with one rounding: twice as fast."""
+
+summing = functools.partial(compiled, fastmath={"contract", "reassoc"})
+"""``contracted``, where a sum along a row may be made of several partial sums, side by side: their
+order is fixed when the loop is compiled, so that results are still the same in every run."""
