@@ -34,7 +34,7 @@ def loops() -> Any:
         return None
 
 
-TOGETHER = 1 << 15
+TOGETHER = 1 << 18
 """Arrays with fewer elements are not worth waking a second thread for."""
 
 

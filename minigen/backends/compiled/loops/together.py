@@ -1,7 +1,8 @@
 """The loops once more, in several threads: each takes its part of the elements.
 
 Which element is computed by whom changes no result: no sum crosses the parts, and the serial loop
-does the work on each. Columns, not rows, are divided where sums run over rows.
+does the work on each. Sums over rows stay in one thread: their columns, divided, took twice as long
+for 128 rows of 512.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numba
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import loops
-from minigen.backends.compiled.loops import activation, dense, loss, optimizer
+from minigen.backends.compiled.loops import activation, optimizer
 from minigen.backends.compiled.loops.compiling import compiled, together
 from minigen.backends.compiled.loops.together_rows import (  # noqa: F401 - found here by name
     gelu_by_tanh,
@@ -93,30 +94,6 @@ def gate(out: Array, g: Array, like: Array, low: Any) -> None:
     for part in numba.prange(PARTS):
         i, j = begin(part, g.size), begin(part + 1, g.size)
         activation.gate(out[i:j], g[i:j], like[i:j], low)
-
-
-@together
-def bias_and_rectify(z: Array, bias: Array, low: Any) -> None:
-    """``dense.bias_and_rectify``, by rows."""
-    for part in numba.prange(PARTS):
-        i, j = part * len(z) // PARTS, (part + 1) * len(z) // PARTS
-        dense.bias_and_rectify(z[i:j], bias, low)
-
-
-@together
-def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: Any) -> None:
-    """``dense.gate_and_sum``, by columns."""
-    for part in numba.prange(PARTS):
-        i, j = begin(part, total.size), begin(part + 1, total.size)
-        dense.gate_and_sum(g[:, i:j], y[:, i:j], g_z[:, i:j], total[i:j], add, low)
-
-
-@together
-def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> None:
-    """``loss.cross_entropy_rows``, by rows."""
-    for part in numba.prange(PARTS):
-        i, j = part * len(x) // PARTS, (part + 1) * len(x) // PARTS
-        loss.cross_entropy_rows(x[i:j], target[i:j], total[i:j], slope[i:j])
 
 
 def __getattr__(name: str) -> Any:
