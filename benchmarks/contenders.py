@@ -1,4 +1,4 @@
-"""Who takes part: one entry each. A new contender (Numba, captured, JAX …) is one more entry.
+"""Who takes part: one entry each.
 
 A contender names the method of the workload that builds its step (``side``), the library it needs
 and the settings among which its best is looked for before the measurement begins, so that a peer
@@ -84,6 +84,18 @@ def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
+def jax_settings(workload: Workload) -> list[dict[str, Any]]:
+    """For images both ways to write a convolution; nothing to choose otherwise."""
+    if workload.has_images:
+        return [{"convolution": "lax"}, {"convolution": "products"}]
+    return [{}]
+
+
+def captured_settings(workload: Workload) -> list[dict[str, Any]]:
+    """Training steps, recorded."""
+    return [{"capture": True}] if workload.trains else []
+
+
 def no_settings(workload: Workload) -> list[dict[str, Any]]:
     """Nothing to choose."""
     del workload
@@ -109,6 +121,14 @@ CONTENDERS: dict[str, Contender] = {
             is_peer=False,
             needs=("numba",),
         ),
+        Contender(
+            "minigen-captured",
+            "minigen",
+            "minigen",
+            captured_settings,
+            is_peer=False,
+            needs=("numba",),
+        ),
         Contender("torch", "torch", "torch", torch_settings),
         Contender(
             "torch-kept-memory",
@@ -117,7 +137,8 @@ CONTENDERS: dict[str, Contender] = {
             torch_settings,
             environment=KEEP_MEMORY,
         ),
-        Contender("torch-compile", "torch", "torch", torch_compile_settings, by_default=False),
+        Contender("torch-compile", "torch", "torch", torch_compile_settings),
+        Contender("jax", "jax", "jax", jax_settings),
     ]
 }
 
