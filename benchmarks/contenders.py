@@ -23,7 +23,8 @@ class Contender:
 
     ``is_peer``: whether minigen is compared against it. ``by_default``: whether it runs when no
     contenders are named on the command line. ``environment``: variables set for its process.
-    ``needs``: further libraries without which it sits out.
+    ``needs``: further libraries without which it sits out. ``tuned_as``: another contender whose
+    best setting it takes over.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Contender:
     by_default: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    tuned_as: str = ""
 
     def missing(self) -> str | None:
         """Why it cannot run here, in one line; None if it can."""
@@ -111,7 +113,7 @@ CONTENDERS: dict[str, Contender] = {
             "minigen",
             no_settings,
             is_peer=False,
-            environment={"MINIGEN_NUMBA": "0"},
+            environment={"MINIGEN_NUMBA": "0", "MINIGEN_BLAS": "numpy"},
         ),
         Contender(
             "minigen-numba",
@@ -129,6 +131,16 @@ CONTENDERS: dict[str, Contender] = {
             is_peer=False,
             needs=("numba",),
         ),
+        Contender(
+            "minigen-captured-openblas",
+            "minigen",
+            "minigen",
+            captured_settings,
+            is_peer=False,
+            by_default=False,
+            environment={"MINIGEN_BLAS": "numpy"},
+            needs=("numba",),
+        ),
         Contender("torch", "torch", "torch", torch_settings),
         Contender(
             "torch-kept-memory",
@@ -136,10 +148,13 @@ CONTENDERS: dict[str, Contender] = {
             "torch",
             torch_settings,
             environment=KEEP_MEMORY,
+            tuned_as="torch",
         ),
         Contender("torch-compile", "torch", "torch", torch_compile_settings),
         Contender("jax", "jax", "jax", jax_settings),
     ]
 }
+
+EAGER = ("torch", "torch-kept-memory")  # PyTorch as most people run it
 
 FLOOR = Contender("floor", "floor", "numpy", no_settings, is_peer=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -41,7 +41,7 @@ def vector(name: str, length: int) -> jax.Array:
 def dense_layers(prefix: str, sizes: Sequence[int], stride: int = 2) -> Parameters:
     """Weights and biases of a chain of dense layers, every ``stride``-th of a Sequential."""
     parameters: Parameters = {}
-    for place, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
         name = f"{prefix}{place * stride}"
         parameters[f"{name}.weight"] = matrix(f"{name}.weight", inputs, outputs)
         parameters[f"{name}.bias"] = vector(f"{name}.bias", outputs)

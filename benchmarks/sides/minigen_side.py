@@ -99,9 +99,7 @@ def adversarial_step(
             fake = generator(noise)
         on_real = mg.softplus(-discriminator(images)).mean()
         if together:
-            judged = learn(
-                on_real + mg.softplus(discriminator(fake)).mean(), of_discriminator
-            )
+            judged = learn(on_real + mg.softplus(discriminator(fake)).mean(), of_discriminator)
         else:
             judged = learn(on_real, of_discriminator).detach()
             on_fake = mg.softplus(discriminator(fake)).mean()

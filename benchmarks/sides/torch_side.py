@@ -153,9 +153,7 @@ def adversarial_step(
         optimizer.step()
         return loss.detach()
 
-    def step(
-        images: torch.Tensor, noise: torch.Tensor, more_noise: torch.Tensor
-    ) -> torch.Tensor:
+    def step(images: torch.Tensor, noise: torch.Tensor, more_noise: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             fake = generate(noise)
         if together:

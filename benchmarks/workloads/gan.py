@@ -101,9 +101,7 @@ class Gan(Workload):
 
         up, down = self.widths()
         generator, discriminator = Network(up, [torch.nn.Tanh()]), Network(down, [])
-        return adversarial_step(
-            generator, discriminator, self.batches(), setting, together=False
-        )
+        return adversarial_step(generator, discriminator, self.batches(), setting, together=False)
 
     def jax(self, setting: Setting) -> Step:
         """The step in JAX."""

@@ -1,7 +1,7 @@
 """GPT: one training step (Radford et al. 2019).
 
     token and position table, added
-    four blocks  x + attention(norm(x)),  x + contract(GELU(expand(norm(x))))     four heads, E = 128
+    four blocks  x + attention(norm(x)),  x + contract(GELU(expand(norm(x))))   four heads, E = 128
     norm, logits by the token table
     loss  cross-entropy, mean over tokens; gradients' norm clipped to 1; AdamW, learning rate 1e-3
 
@@ -110,9 +110,7 @@ class Gpt(Workload):
                 logits = F.linear(self.norm(self.blocks(x)), self.token.weight)  # (N, T, V)
                 return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
-        def loss_of(
-            network: Any, tokens: torch.Tensor, targets: torch.Tensor
-        ) -> torch.Tensor:
+        def loss_of(network: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             return network(tokens, targets)
 
         network = Network(self)

@@ -1,8 +1,8 @@
 """RealNVP in the plane: one training step (Dinh et al. 2017).
 
-    four affine couplings, the halves in turn; conditioner 1 - 64 - 64 - 2, ReLU between
-    z_b = x_b · exp(s) + t,  s = 2·tanh(r/2)                   (t, r) from the conditioner
-    loss  -log N(z; 0, I) - Σ s, mean over the batch, in nats;  Adam, learning rate 1e-3
+four affine couplings, the halves in turn; conditioner 1 - 64 - 64 - 2, ReLU between
+z_b = x_b · exp(s) + t,  s = 2·tanh(r/2)                   (t, r) from the conditioner
+loss  -log N(z; 0, I) - Σ s, mean over the batch, in nats;  Adam, learning rate 1e-3
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class RealNvp(Workload):
     def batches(self) -> list[list[np.ndarray]]:
         """Four batches of points (N, 2)."""
         generator = np.random.default_rng(0)
-        return [
-            [generator.standard_normal((self.batch, 2)).astype(np.float32)] for _ in range(4)
-        ]
+        return [[generator.standard_normal((self.batch, 2)).astype(np.float32)] for _ in range(4)]
 
     def gemms(self) -> list[Gemm]:
         """Of all conditioners; the first one's input needs no gradient."""
