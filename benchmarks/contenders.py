@@ -69,14 +69,23 @@ def torch_settings(workload: Workload) -> list[dict[str, Any]]:
     return settings
 
 
+SMALL_GFLOP = 0.1  # products of a step in which calls, not arithmetic, take the time
+
+
 def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
-    """Compiled training steps: fused Adam and both memory formats."""
+    """Compiled training steps: both memory formats.
+
+    Small steps also with one thread and with a compiled optimizer, which saves calls.
+    """
     if not workload.trains:
         return []
     layouts = [False, True] if workload.has_images else [False]
+    small = workload.floor_gflop < SMALL_GFLOP
     return [
-        {"threads": threads(), "adam": "fused", "channels_last": layout, "compile": True}
+        {"threads": number, "adam": adam, "channels_last": layout, "compile": True}
         for layout in layouts
+        for number in (thread_numbers() if small else [threads()])
+        for adam in (["fused", "compiled"] if small else ["fused"])
     ]
 
 

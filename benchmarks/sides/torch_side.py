@@ -1,8 +1,8 @@
 """PyTorch's training step, with the settings that it is allowed to choose from.
 
 ``threads``: intra-op threads. ``adam``: ``fused`` (one kernel over all parameters), ``foreach``
-(one call for each operation of the update, over a list of tensors) or ``for-loop`` (a loop over
-parameters in Python). ``channels_last``: memory format of images and weights. ``compile``:
+(one call for each operation of the update, over a list of tensors), ``for-loop`` (a loop over
+parameters in Python) or ``compiled`` (by ``torch.compile``). ``channels_last``: memory format of images and weights. ``compile``:
 forward and loss through ``torch.compile``.
 """
 
@@ -50,13 +50,16 @@ def adam(
 ) -> torch.optim.Optimizer:
     """Adam or AdamW in the implementation that the setting names (fused where it names none)."""
     implementation = setting.get("adam") or "fused"
-    return (torch.optim.AdamW if decoupled else torch.optim.Adam)(
+    optimizer = (torch.optim.AdamW if decoupled else torch.optim.Adam)(
         parameters,
         lr=learning_rate,
         betas=betas,
         fused=implementation == "fused",
-        foreach=implementation == "foreach",
+        foreach=implementation in ("foreach", "compiled"),
     )
+    if implementation == "compiled":
+        cast(Any, optimizer).step = torch.compile(optimizer.step)
+    return optimizer
 
 
 def to_tensor(array: np.ndarray, setting: Setting) -> torch.Tensor:
