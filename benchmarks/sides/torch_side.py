@@ -2,8 +2,8 @@
 
 ``threads``: intra-op threads. ``adam``: ``fused`` (one kernel over all parameters), ``foreach``
 (one call for each operation of the update, over a list of tensors), ``for-loop`` (a loop over
-parameters in Python) or ``compiled`` (by ``torch.compile``). ``channels_last``: memory format of images and weights. ``compile``:
-forward and loss through ``torch.compile``.
+parameters in Python) or ``compiled`` (by ``torch.compile``). ``channels_last``: memory format of
+images and weights. ``compile``: forward and loss through ``torch.compile``.
 """
 
 from __future__ import annotations

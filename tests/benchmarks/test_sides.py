@@ -45,7 +45,7 @@ def test_a_captured_step_computes_the_same_losses_or_says_that_it_cannot_be_capt
     if hasattr(mg, "capture"):
         assert losses(small(name).minigen({"capture": True})) == plain
     else:
-        with pytest.raises(RuntimeError, match="no mg.capture"):
+        with pytest.raises(RuntimeError, match=r"no mg\.capture"):
             small(name).minigen({"capture": True})
 
 
