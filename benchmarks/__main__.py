@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, report
+from benchmarks import chart, markdown, report, targets
 from benchmarks.contenders import CONTENDERS
 from benchmarks.harness import QUICK, Effort, measure
 from benchmarks.machine import describe, limit_threads
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         default=[name for name, contender in CONTENDERS.items() if contender.by_default],
         help=f"among {', '.join(CONTENDERS)} (default: %(default)s)",
     )
-    arguments.add_argument("--rounds", type=int, help="rounds of turns (default: 15; quick: 3)")
+    arguments.add_argument("--rounds", type=int, help="rounds of turns (default: 9; quick: 3)")
     arguments.add_argument(
         "--threads", type=int, help="threads that every contender may use (default: all cores)"
     )
@@ -72,12 +72,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             measured.append(run_probe(specification, options.quick))
         else:
             measured.append(measure(specification, contenders, effort, say))
+    rows = targets.evaluate(measured)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "effort": dataclasses.asdict(effort),
         "seconds": time.perf_counter() - began,
         "measured": measured,
+        "targets": rows,
     }
 
 
@@ -115,6 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
         command_line.error(f"--out must be a folder that can be written, got {error}")
     results = run(options)
     print(report.table(results))
+    print("\n" + "\n".join(markdown.table(results)))
+    if results["targets"]:
+        print("\n" + "\n".join(targets.lines(results["targets"])))
     json_path, chart_path = options.out / "benchmark.json", options.out / "benchmark.png"
     json_path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     growth_path = options.out / "sampling.png"

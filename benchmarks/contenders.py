@@ -1,4 +1,4 @@
-"""Who takes part: one entry each. A new contender (Numba, captured, JAX …) is one more entry.
+"""Who takes part: one entry each.
 
 A contender names the method of the workload that builds its step (``side``), the library it needs
 and the settings among which its best is looked for before the measurement begins, so that a peer
@@ -23,7 +23,8 @@ class Contender:
 
     ``is_peer``: whether minigen is compared against it. ``by_default``: whether it runs when no
     contenders are named on the command line. ``environment``: variables set for its process.
-    ``needs``: further libraries without which it sits out.
+    ``needs``: further libraries without which it sits out. ``tuned_as``: another contender whose
+    best setting it takes over.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Contender:
     by_default: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    tuned_as: str = ""
 
     def missing(self) -> str | None:
         """Why it cannot run here, in one line; None if it can."""
@@ -67,14 +69,23 @@ def torch_settings(workload: Workload) -> list[dict[str, Any]]:
     return settings
 
 
+SMALL_GFLOP = 0.1  # products of a step in which calls, not arithmetic, take the time
+
+
 def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
-    """Compiled training steps: fused Adam and both memory formats."""
+    """Compiled training steps: both memory formats.
+
+    Small steps also with one thread and with a compiled optimizer, which saves calls.
+    """
     if not workload.trains:
         return []
     layouts = [False, True] if workload.has_images else [False]
+    small = workload.floor_gflop < SMALL_GFLOP
     return [
-        {"threads": threads(), "adam": "fused", "channels_last": layout, "compile": True}
+        {"threads": number, "adam": adam, "channels_last": layout, "compile": True}
         for layout in layouts
+        for number in (thread_numbers() if small else [threads()])
+        for adam in (["fused", "compiled"] if small else ["fused"])
     ]
 
 
@@ -82,6 +93,18 @@ def torch_compile_settings(workload: Workload) -> list[dict[str, Any]]:
 # pages in again. These variables make it keep them, as minigen does by itself on Linux, and as
 # PyTorch's tuning guide does by another allocator. So PyTorch takes part both ways.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+
+def jax_settings(workload: Workload) -> list[dict[str, Any]]:
+    """For images both ways to write a convolution; nothing to choose otherwise."""
+    if workload.has_images:
+        return [{"convolution": "lax"}, {"convolution": "products"}]
+    return [{}]
+
+
+def captured_settings(workload: Workload) -> list[dict[str, Any]]:
+    """Training steps, recorded."""
+    return [{"capture": True}] if workload.trains else []
 
 
 def no_settings(workload: Workload) -> list[dict[str, Any]]:
@@ -99,7 +122,7 @@ CONTENDERS: dict[str, Contender] = {
             "minigen",
             no_settings,
             is_peer=False,
-            environment={"MINIGEN_NUMBA": "0"},
+            environment={"MINIGEN_NUMBA": "0", "MINIGEN_BLAS": "numpy"},
         ),
         Contender(
             "minigen-numba",
@@ -109,6 +132,24 @@ CONTENDERS: dict[str, Contender] = {
             is_peer=False,
             needs=("numba",),
         ),
+        Contender(
+            "minigen-captured",
+            "minigen",
+            "minigen",
+            captured_settings,
+            is_peer=False,
+            needs=("numba",),
+        ),
+        Contender(
+            "minigen-captured-openblas",
+            "minigen",
+            "minigen",
+            captured_settings,
+            is_peer=False,
+            by_default=False,
+            environment={"MINIGEN_BLAS": "numpy"},
+            needs=("numba",),
+        ),
         Contender("torch", "torch", "torch", torch_settings),
         Contender(
             "torch-kept-memory",
@@ -116,9 +157,13 @@ CONTENDERS: dict[str, Contender] = {
             "torch",
             torch_settings,
             environment=KEEP_MEMORY,
+            tuned_as="torch",
         ),
-        Contender("torch-compile", "torch", "torch", torch_compile_settings, by_default=False),
+        Contender("torch-compile", "torch", "torch", torch_compile_settings),
+        Contender("jax", "jax", "jax", jax_settings),
     ]
 }
+
+EAGER = ("torch", "torch-kept-memory")  # PyTorch as most people run it
 
 FLOOR = Contender("floor", "floor", "numpy", no_settings, is_peer=False)

@@ -29,27 +29,47 @@ class Gemm(NamedTuple):
     n: int
     left_transposed: bool = False
     right_transposed: bool = False
+    count: int = 1
+    """So many of them, stacked: the heads of an attention."""
 
     @property
     def flops(self) -> int:
         """Floating-point operations: one multiplication and one addition for each (m, k, n)."""
-        return 2 * self.m * self.k * self.n
+        return 2 * self.m * self.k * self.n * self.count
 
 
-def layer_gemms(rows: int, inputs: int, outputs: int, input_gradient: bool = True) -> list[Gemm]:
+def layer_gemms(
+    rows: int,
+    inputs: int,
+    outputs: int,
+    input_gradient: bool = True,
+    weight_gradient: bool = True,
+) -> list[Gemm]:
     """Products of one dense layer in a training step.
 
-    ``input_gradient=False`` is the first layer of a network, whose input needs no gradient.
+    ``input_gradient=False`` is the first layer of a network, whose input needs no gradient;
+    ``weight_gradient=False`` a layer that only passes gradients on. With neither, the forward pass.
     A convolution is the dense layer with ``rows = N*H*W`` and ``inputs = C * taps``; a transposed
     convolution the one with ``rows = N*H*W`` of its *input* and ``outputs = O * taps``.
     """
-    products = [
-        Gemm(rows, inputs, outputs, right_transposed=True),
-        Gemm(max(inputs, outputs), rows, min(inputs, outputs), left_transposed=True),
-    ]
+    products = [Gemm(rows, inputs, outputs, right_transposed=True)]
+    if weight_gradient:
+        wide, narrow = max(inputs, outputs), min(inputs, outputs)
+        products.append(Gemm(wide, rows, narrow, left_transposed=True))
     if input_gradient and outputs > 1:
         products.append(Gemm(rows, outputs, inputs))
     return products
+
+
+def attention_gemms(count: int, length: int, width: int) -> list[Gemm]:
+    """Products of ``count`` heads over ``length`` positions, ``width`` numbers each, all pairs.
+
+    Scores Q Kᵀ and means P V forward, and for each the gradients of both of its operands.
+    """
+    outer = Gemm(length, width, length, right_transposed=True, count=count)  # QKᵀ, dP = dO·Vᵀ
+    inner = Gemm(length, length, width, count=count)  # PV, dQ = dS·K
+    turned = Gemm(length, length, width, left_transposed=True, count=count)  # dV = PᵀdO, dK = dSᵀQ
+    return [outer, inner, outer, turned, inner, turned]
 
 
 def total_flops(products: list[Gemm]) -> int:
@@ -63,23 +83,25 @@ def gemm_step(products: list[Gemm], seed: int = 0) -> Callable[[], None]:
     Operands of equal shape share one buffer: a floor is to be low, and a cache that is warm helps.
     """
     generator = np.random.default_rng(seed)
-    buffers: dict[tuple[str, int, int], np.ndarray] = {}
+    buffers: dict[tuple[str, tuple[int, ...]], np.ndarray] = {}
 
-    def buffer(role: str, rows: int, columns: int, transposed: bool = False) -> np.ndarray:
+    def buffer(
+        role: str, count: int, rows: int, columns: int, transposed: bool = False
+    ) -> np.ndarray:
         if transposed:
-            return buffer(role, columns, rows).T
-        if (role, rows, columns) not in buffers:
-            values = generator.standard_normal((rows, columns), dtype=np.float32)
-            buffers[role, rows, columns] = values
-        return buffers[role, rows, columns]
+            return buffer(role, count, columns, rows).swapaxes(-1, -2)
+        shape = (rows, columns) if count == 1 else (count, rows, columns)
+        if (role, shape) not in buffers:
+            buffers[role, shape] = generator.standard_normal(shape, dtype=np.float32)
+        return buffers[role, shape]
 
     triples = [
         (
-            buffer("operand", product.m, product.k, product.left_transposed),
-            buffer("operand", product.k, product.n, product.right_transposed),
-            buffer("result", product.m, product.n),
+            buffer("operand", one.count, one.m, one.k, one.left_transposed),
+            buffer("operand", one.count, one.k, one.n, one.right_transposed),
+            buffer("result", one.count, one.m, one.n),
         )
-        for product in products
+        for one in products
     ]
 
     def run() -> None:

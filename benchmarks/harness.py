@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, FLOOR, Contender
+from benchmarks.contenders import CONTENDERS, EAGER, FLOOR, Contender
 from benchmarks.process import WorkerError, WorkerProcess
 from benchmarks.statistics import paired_difference, paired_ratio, spread
 from benchmarks.workload import Workload
@@ -28,12 +28,12 @@ UNITS = {"ms": 1e3, "µs": 1e6}
 class Effort:
     """How long to measure; all times in seconds."""
 
-    rounds: int = 15
-    turn: float = 0.4
-    warm_up: float = 1.0
-    rest: float = 0.05
-    tuning_turn: float = 0.3
-    finalists: int = 3
+    rounds: int = 9
+    turn: float = 0.3
+    warm_up: float = 0.6
+    rest: float = 0.04
+    tuning_turn: float = 0.2
+    finalists: int = 2
 
 
 QUICK = Effort(rounds=3, turn=0.1, warm_up=0.1, rest=0.02, tuning_turn=0.05, finalists=1)
@@ -47,8 +47,16 @@ def turn_length(step_seconds: float, turn_seconds: float) -> tuple[int, int]:
     return steps, max(1, steps // 5)
 
 
+MEMORY_STEPS = 5
+
+
 class Turns:
-    """One contender's worker process on one workload, and the times of its rounds."""
+    """One contender's worker process on one workload, and the times of its rounds.
+
+    ``memory``: peak resident memory (MiB) after the first five steps, when the process has done
+    nothing else: ``process_mib`` all of it, ``step_mib`` above what it was after importing the
+    library. None where the system does not say.
+    """
 
     def __init__(
         self,
@@ -72,6 +80,12 @@ class Turns:
             setting=setting,
         )
         self.version: str = built["version"]
+        self.blas: str | None = built.get("blas")
+        self.worker.ask("turn", key="step", steps=MEMORY_STEPS, discard=0)
+        measured = self.worker.ask("memory")
+        peak, imported = measured["peak_mib"], measured["imported_mib"]
+        known = peak is not None and imported is not None
+        self.memory = {"process_mib": peak, "step_mib": peak - imported if known else None}
         step_seconds = self.worker.ask("warm_up", key="step", seconds=warm_up)["seconds"]
         self.steps, self.discard = turn_length(step_seconds, turn)
 
@@ -144,29 +158,6 @@ def best_setting(
     return finalists[0]["setting"], [*finalists, *trials[effort.finalists :]]
 
 
-def peak_memory(
-    specification: str, contender: Contender, setting: dict[str, Any]
-) -> dict[str, float | None]:
-    """Peak resident memory (MiB) of a fresh process that makes five steps and nothing else.
-
-    ``process_mib``: all of it; ``step_mib``: above what it was after importing the library.
-    """
-    with WorkerProcess(f"{contender.name} on {specification}", contender.environment) as worker:
-        worker.ask(
-            "build",
-            key="step",
-            workload=specification,
-            contender=contender.name,
-            setting=setting,
-        )
-        worker.ask("turn", key="step", steps=5, discard=0)
-        memory = worker.ask("memory")
-    peak, imported = memory["peak_mib"], memory["imported_mib"]
-    if peak is None or imported is None:
-        return {"process_mib": None, "step_mib": None}
-    return {"process_mib": peak, "step_mib": peak - imported}
-
-
 def measure(
     specification: str, contenders: list[Contender], effort: Effort, say: Say
 ) -> dict[str, Any]:
@@ -182,6 +173,8 @@ def measure(
             if reason is not None:
                 results[contender.name] = {"missing": reason}
                 continue
+            if contender.tuned_as in turns:
+                settings = [turns[contender.tuned_as].setting]
             try:
                 say(f"{specification}: {contender.name}, {len(settings)} setting(s) to try")
                 setting, trials = best_setting(specification, contender, settings, effort)
@@ -199,7 +192,7 @@ def measure(
     for name, one in turns.items():
         results[name] = figures(one, scale) | {"tuning": in_unit(tunings[name], scale)}
         if name != FLOOR.name and workload.trains:
-            results[name]["memory"] = peak_memory(specification, CONTENDERS[name], one.setting)
+            results[name]["memory"] = one.memory
     add_ratios(results, turns, scale)
     return {
         "specification": specification,
@@ -227,6 +220,7 @@ def figures(turns: Turns, scale: float) -> dict[str, Any]:
     in_units = [[seconds * scale for seconds in times] for times in turns.rounds]
     return {
         "version": turns.version,
+        "blas": turns.blas,
         "setting": turns.setting,
         **spread([value for times in in_units for value in times]),
         "fastest": min(value for times in in_units for value in times),
@@ -242,13 +236,20 @@ def in_unit(trials: list[dict[str, Any]], scale: float) -> list[dict[str, Any]]:
 
 
 def add_ratios(results: dict[str, dict[str, Any]], turns: dict[str, Turns], scale: float) -> None:
-    """Ratios to the best peer and the floor, and what is above the floor, all within rounds."""
+    """Ratios to the best peer, to PyTorch eager and to the floor, and what is above the floor.
+
+    All are taken within rounds.
+    """
     peers = [name for name in turns if name != FLOOR.name and CONTENDERS[name].is_peer]
-    best = min(peers, key=lambda name: results[name]["median"], default=None)
+    median = lambda name: results[name]["median"]
+    best = min(peers, key=median, default=None)
+    eager = min((name for name in peers if name in EAGER), key=median, default=None)
     for name, one in turns.items():
         if best is not None:
             results[name]["best_peer"] = best
             results[name]["to_best_peer"] = paired_ratio(one.rounds, turns[best].rounds)
+        if eager is not None:
+            results[name]["to_eager"] = paired_ratio(one.rounds, turns[eager].rounds)
         if FLOOR.name in turns:
             floor = turns[FLOOR.name].rounds
             results[name]["to_floor"] = paired_ratio(one.rounds, floor)

@@ -47,6 +47,7 @@ def workload_lines(measured: dict[str, Any]) -> list[str]:
             f"median {unit}",
             "quartiles",
             "÷ best peer",
+            "÷ eager",
             f"÷ {floor}",
             "above it",
             "peak MiB",
@@ -59,7 +60,7 @@ def workload_lines(measured: dict[str, Any]) -> list[str]:
             missing.append(f"  {name}: {result['missing']}")
             continue
         to_peer, to_floor = result.get("to_best_peer"), result.get("to_floor")
-        above_floor = result.get("above_floor")
+        above_floor, to_eager = result.get("above_floor"), result.get("to_eager")
         step_mib = result.get("memory", {}).get("step_mib")
         rows.append(
             [
@@ -67,6 +68,7 @@ def workload_lines(measured: dict[str, Any]) -> list[str]:
                 number(result["median"]),
                 f"{number(result['lower_quartile'])}..{number(result['upper_quartile'])}",
                 f"{to_peer['median']:.2f}" if to_peer else "-",
+                f"{to_eager['median']:.2f}" if to_eager else "-",
                 f"{to_floor['median']:.2f}" if to_floor else "-",
                 number(above_floor["median"]) if above_floor and name != "floor" else "-",
                 number(step_mib),
@@ -101,6 +103,10 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
 
 def lines_of(measured: dict[str, Any]) -> list[str]:
     """The lines of one entry, whichever kind it is."""
+    if "curves" in measured:
+        from benchmarks import growth
+
+        return growth.lines(measured)
     if "growth" in measured:
         from benchmarks.sampling import report as sampling
 

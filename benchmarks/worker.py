@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import json
 import math
 import os
@@ -28,6 +29,7 @@ import time
 from typing import IO, Any
 
 from benchmarks.contenders import CONTENDERS, FLOOR
+from benchmarks.machine import blas, version
 from benchmarks.memory import forget_peak, peak_mib
 from benchmarks.workload import Step
 from benchmarks.workloads import workload_from
@@ -52,11 +54,13 @@ class Worker:
         """Build a step; memory is counted from here on, with the library already imported."""
         entry = FLOOR if contender == FLOOR.name else CONTENDERS[contender]
         library = importlib.import_module(entry.library)
+        for other in entry.needs:
+            importlib.import_module(other)
         forget_peak()
         if self.imported_mib is None:
             self.imported_mib = peak_mib()
         self.steps[key] = getattr(workload_from(workload), entry.side)(setting)
-        return {"version": getattr(library, "__version__", "")}
+        return {"version": getattr(library, "__version__", ""), "blas": blas_of(entry.library)}
 
     def do_drop(self, key: str) -> dict[str, Any]:
         """Forget a step and free what it held."""
@@ -83,6 +87,15 @@ class Worker:
     def do_memory(self) -> dict[str, Any]:
         """Peak resident memory of this process, and what the import alone had needed."""
         return {"peak_mib": peak_mib(), "imported_mib": self.imported_mib}
+
+
+def blas_of(library: str) -> str | None:
+    """Whose matrix products a step of the library uses, where it is NumPy's or minigen's."""
+    if library == "minigen" and importlib.util.find_spec("minigen.backends.compiled.mkl"):
+        mkl: Any = importlib.import_module("minigen.backends.compiled.mkl")
+        if mkl.available():
+            return f"mkl {version('mkl') or ''}".strip()
+    return blas() if library in ("minigen", "numpy") else None
 
 
 def timed(step: Step) -> tuple[float, Any]:

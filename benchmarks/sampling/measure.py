@@ -23,9 +23,9 @@ import minigen as mg
 from benchmarks.sampling.subjects import SUBJECTS, Subject
 from benchmarks.statistics import spread
 
-NAIVE_SECONDS = 4.0  # in a round, unless `LEAST_STEPS` take longer
+NAIVE_SECONDS = 1.5  # in a round, unless `LEAST_STEPS` take longer
 LEAST_STEPS = 16
-ROUNDS, GROWTH_ROUNDS = 5, 3
+ROUNDS, GROWTH_ROUNDS = 3, 1
 GROWTH_SHARE = 0.25  # of the naive seconds, for each length of the growth
 
 

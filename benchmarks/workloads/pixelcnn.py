@@ -6,7 +6,8 @@
     loss  binary cross-entropy, mean over pixels;  Adam, learning rate 1e-3
 
 PyTorch has no masked convolution: its weight is multiplied by the mask in every step, as everybody
-writes it, and the taps behind the mask are computed all the same. The floor counts only the taps
+writes it, and the taps behind the mask are computed all the same. So does JAX's ``lax``
+convolution; its ``products`` leave them out. The floor counts only the taps
 that the mask leaves: 24 of 49 (A) and 5 of 9 (B).
 """
 
@@ -141,3 +142,43 @@ class PixelCnn(Workload):
 
         network = Network(self.channels, self.blocks)
         return training_step(network, loss_of, self.batches(), setting)
+
+    def jax(self, setting: Setting) -> Step:
+        """The step in JAX."""
+        import jax
+
+        from benchmarks.sides import jax_side as side
+
+        how = setting.get("convolution", "lax")
+        wide, narrow = self.channels, self.channels // 2
+        # name -> (in, out, side, taps that the mask leaves)
+        layers: dict[str, tuple[int, int, int, int | None]] = {"first": (1, wide, 7, taps(7, "A"))}
+        for number in range(self.blocks):
+            layers[f"blocks.{number}.reduce"] = (wide, narrow, 1, None)
+            layers[f"blocks.{number}.masked"] = (narrow, narrow, 3, taps(3, "B"))
+            layers[f"blocks.{number}.widen"] = (narrow, wide, 1, None)
+        layers |= {"last": (wide, wide, 1, None), "logits": (wide, 1, 1, None)}
+
+        def layer(parameters: side.Parameters, name: str, x: jax.Array) -> jax.Array:
+            _, _, kernel, left = layers[name]
+            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+            return side.convolve(x, weight, how, 1, kernel // 2, left) + bias
+
+        def loss_of(parameters: side.Parameters, x: jax.Array) -> jax.Array:
+            h = layer(parameters, "first", x)  # (N, H, W, 1) -> (N, H, W, C)
+            for number in range(self.blocks):
+                inner = h
+                for name in ("reduce", "masked", "widen"):
+                    inner = layer(parameters, f"blocks.{number}.{name}", jax.nn.relu(inner))
+                h = h + inner
+            h = layer(parameters, "last", jax.nn.relu(h))
+            logits = layer(parameters, "logits", jax.nn.relu(h))  # (N, H, W, 1)
+            return (jax.nn.softplus(logits) - x * logits).mean()
+
+        parameters: side.Parameters = {}
+        for name, (inputs, outputs, kernel, _) in layers.items():
+            weight = side.kernel(f"{name}.weight", inputs, outputs, kernel)
+            parameters[f"{name}.weight"] = weight
+            parameters[f"{name}.bias"] = side.vector(f"{name}.bias", outputs)
+        batches = [[x.transpose(0, 2, 3, 1).copy() for x in batch] for batch in self.batches()]
+        return side.training_step(parameters, loss_of, batches, setting)

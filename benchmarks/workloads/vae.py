@@ -124,3 +124,26 @@ class Vae(Workload):
             return (reconstruction + kl) / self.batch
 
         return training_step(Network(self.layers()), loss_of, self.batches(), setting)
+
+    def jax(self, setting: Setting) -> Step:
+        """The step in JAX."""
+        import jax
+        import jax.numpy as jnp
+
+        from benchmarks.sides import jax_side as side
+
+        def loss_of(parameters: side.Parameters, x: jax.Array, noise: jax.Array) -> jax.Array:
+            statistics = side.chain(parameters, "encoder.", 3, x, jax.nn.relu)  # (N, 2·z)
+            mean, log_variance = statistics[:, : self.latent], statistics[:, self.latent :]
+            z = mean + jnp.exp(0.5 * log_variance) * noise  # (N, z)
+            logits = side.chain(parameters, "decoder.", 3, z, jax.nn.relu)  # (N, 784)
+            reconstruction = (jax.nn.softplus(logits) - x * logits).sum()
+            kl = -0.5 * (1 + log_variance - mean * mean - jnp.exp(log_variance)).sum()
+            return (reconstruction + kl) / self.batch
+
+        layers = self.layers()
+        parameters: side.Parameters = {}
+        for prefix, part in [("encoder.", layers[:3]), ("decoder.", layers[3:])]:
+            sizes = [part[0][0], *[outputs for _, outputs in part]]
+            parameters |= side.dense_layers(prefix, sizes)
+        return side.training_step(parameters, loss_of, self.batches(), setting)

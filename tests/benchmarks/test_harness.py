@@ -4,7 +4,14 @@ import dataclasses
 
 import pytest
 
-from benchmarks.contenders import CONTENDERS, FLOOR, Contender, thread_numbers, torch_settings
+from benchmarks.contenders import (
+    CONTENDERS,
+    FLOOR,
+    Contender,
+    thread_numbers,
+    torch_compile_settings,
+    torch_settings,
+)
 from benchmarks.harness import QUICK, best_setting, measure, take_turns, turn_length
 from benchmarks.process import WorkerError, WorkerProcess
 from benchmarks.workloads import workload_from
@@ -89,6 +96,47 @@ def test_pytorch_tries_layouts_for_images_and_optimizers_for_training_only(monke
     ]
     assert len(torch_settings(workload_from("vae"))) == 4
     assert len(torch_settings(workload_from("pixelcnn"))) == 8
+
+
+def test_torch_compile_tries_fewer_calls_for_small_steps(monkeypatch):
+    monkeypatch.setattr("benchmarks.contenders.threads", lambda: 2)
+    small = torch_compile_settings(workload_from("realnvp"))
+    assert [(one["threads"], one["adam"]) for one in small] == [
+        (2, "fused"),
+        (2, "compiled"),
+        (1, "fused"),
+        (1, "compiled"),
+    ]
+    assert len(torch_compile_settings(workload_from("gpt"))) == 1
+    assert len(torch_compile_settings(workload_from("dcgan"))) == 2
+
+
+def test_a_contender_may_take_over_anothers_best_setting(monkeypatch):
+    settings = lambda workload: [{"repeats": 1}, {"repeats": 2}]
+    tuned = Contender("tuned", "floor", "numpy", settings)
+    follower = Contender("follower", "floor", "numpy", settings, tuned_as="tuned")
+    tried = {}
+
+    def best(specification, contender, settings, effort):
+        tried[contender.name] = settings
+        return settings[-1], []
+
+    class Nobody:
+        """Stands for a worker process that has this contender."""
+
+        version, blas, value, memory = "1", None, None, {}
+
+        def __init__(self, stack, specification, contender, setting, warm_up, turn):
+            self.setting, self.rounds, self.times = setting, [[1.0]], [1.0]
+
+        def take(self):
+            pass
+
+    monkeypatch.setattr("benchmarks.harness.best_setting", best)
+    monkeypatch.setattr("benchmarks.harness.Turns", Nobody)
+    monkeypatch.setattr("benchmarks.harness.CONTENDERS", {"tuned": tuned, "follower": follower})
+    measure("operation:repeats=5", [tuned, follower], FAST, quiet)
+    assert tried["follower"] == [{"repeats": 2}]
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(1, [1]), (2, [2, 1]), (16, [16, 2, 1])])

@@ -13,8 +13,12 @@ from benchmarks.workload import Step
 @pytest.mark.parametrize(
     ("specification", "limit"),
     [
-        ("vae", 3.5),
-        ("pixelcnn:batch=8", 4.5),
+        ("gan:hidden=256,batch=32", 6.5),
+        ("vae", 3.0),
+        ("realnvp", 20.0),
+        ("gpt:layers=1,batch=4", 6.5),
+        ("pixelcnn:batch=4", 5.0),
+        ("dcgan:batch=8", 6.5),
         ("upsampling:batch=16", 5.0),
         ("operation", 18.0),
         ("backward", 12.0),

@@ -29,6 +29,7 @@ REPORT = {
                     **one(6.0),
                     "setting": {},
                     "to_best_peer": one(1.2),
+                    "to_eager": one(1.25),
                     "to_floor": one(1.5),
                     "above_floor": one(2.0),
                     "memory": {"step_mib": 33.25},
@@ -56,7 +57,7 @@ REPORT = {
 def test_the_table_has_ratios_memory_settings_and_who_is_missing():
     text = table(REPORT)
     ours = next(line for line in text.splitlines() if line.startswith("  minigen  "))
-    assert ours.split() == ["minigen", "6", "5.4..6.6", "1.20", "1.50", "2", "33.2"]
+    assert ours.split() == ["minigen", "6", "5.4..6.6", "1.20", "1.25", "1.50", "2", "33.2"]
     assert "threads 2, channels-last" in text
     assert "  jax: jax is not installed" in text
     assert "torch not installed" in text

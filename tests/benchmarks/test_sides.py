@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.sides.weights import initial_weight
-from benchmarks.workloads import WORKLOADS, workload_from
+from benchmarks.workloads import TARGETED, WORKLOADS, workload_from
 
 TRAINING = [name for name, workload in WORKLOADS.items() if workload.trains]
 
@@ -24,6 +24,29 @@ def test_losses_agree_with_pytorch_before_and_after_three_steps(name):
     ours = losses(small(name).minigen({}))
     theirs = losses(small(name).torch(setting))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", TARGETED)
+@pytest.mark.parametrize("convolution", ["lax", "products"])
+def test_losses_agree_with_jax_before_and_after_three_steps(name, convolution):
+    pytest.importorskip("jax")
+    if convolution == "lax" and not WORKLOADS[name].has_images:
+        convolution = None  # one way to write it
+    ours = losses(small(name).minigen({}))
+    theirs = losses(small(name).jax({"convolution": convolution}))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", TARGETED)
+def test_a_captured_step_computes_the_same_losses_or_says_that_it_cannot_be_captured(name):
+    import minigen as mg
+
+    plain = losses(small(name).minigen({}))
+    if hasattr(mg, "capture"):
+        assert losses(small(name).minigen({"capture": True})) == plain
+    else:
+        with pytest.raises(RuntimeError, match=r"no mg\.capture"):
+            small(name).minigen({"capture": True})
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -58,6 +81,10 @@ def test_the_chain_of_both_sides_has_the_same_gradient():
         gradients.append(np.asarray(a.grad.numpy()))
     np.testing.assert_allclose(gradients[0], values**workload.length, rtol=1e-5)
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-5)
+
+
+def test_the_scale_of_a_norm_starts_near_1():
+    assert np.abs(initial_weight("norm.weight", (4,)) - 1).max() <= 0.05
 
 
 def test_a_weight_depends_on_its_name_and_shape_alone():
