@@ -95,14 +95,16 @@ class _RawFunctions:
 
 
 functions = _Functions()
-_raw_functions: dict[str, _RawFunctions] = {}
+_raw_functions: dict[Backend, _RawFunctions] = {}
 
 
 def raw_functions(backend: Backend) -> _RawFunctions:
     """The primitives as functions on raw arrays of ``backend``."""
-    if backend.name not in _raw_functions:
-        _raw_functions[backend.name] = _RawFunctions(backend)
-    return _raw_functions[backend.name]
+    if backend is active.recorder:  # one recording's own
+        return backend.__dict__.setdefault("raw_functions", _RawFunctions(backend))
+    if backend not in _raw_functions:
+        _raw_functions[backend] = _RawFunctions(backend)
+    return _raw_functions[backend]
 
 
 class _Operation:
