@@ -59,6 +59,7 @@ from minigen.autograd.anomaly import calling_line, check_forward
 from minigen.autograd.mode import enable_grad, mode
 from minigen.autograd.tape import Node, backpropagate, pick
 from minigen.backends import Array, Backend, active
+from minigen.errors import UserError
 
 _FLOAT64 = np.dtype("float64")
 _FLOAT16 = np.dtype("float16")
@@ -180,6 +181,8 @@ class _Operation:
         foreign = self._foreign(backend, arrays)
         if foreign is not None:
             return foreign
+        if isinstance(error, UserError):
+            return error
         shapes = ", ".join(
             f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
             for i, x in enumerate(arrays)

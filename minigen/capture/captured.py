@@ -96,12 +96,13 @@ class Captured:
     def _signature(self, key: Any) -> _Signature:
         """What is known of calls like this one; the longest unused is forgotten."""
         try:
-            found = self._signatures.pop(key, None) or _Signature()
+            hash(key)
         except TypeError as error:
             raise UserError(
                 f"a captured step takes tensors, arrays and hashable values, in tuples, lists and "
                 f"dictionaries: {error}"
             ) from None
+        found = self._signatures.pop(key, None) or _Signature()
         self._signatures[key] = found
         if len(self._signatures) > self.limit:
             del self._signatures[next(iter(self._signatures))]

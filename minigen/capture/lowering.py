@@ -57,7 +57,7 @@ def lower(
         return [functools.partial(function, *args, **options)]
     out = outs[0]
     if isinstance(function, np.ufunc):
-        if options:
+        if options or function in (np.maximum, np.minimum):  # they warn of a third position
             return [functools.partial(function, *args, **options, out=tuple(outs))]
         return [functools.partial(function, *args, *outs)]
     name = function.__name__

@@ -171,7 +171,8 @@ class Program:
         self._arrays: dict[Any, np.ndarray] = {}
         self.calls: list[Callable[[], Any]] = []
         for one in self.instructions:
-            args, options = self._bound(one.args), self._bound(one.options)
+            args = self._bound(one.args)
+            options = {key: self._bound(value) for key, value in one.options.items()}
             self.calls += lower(one.function, args, options, [self.array(o) for o in one.outs])
 
     def _live(self, kept: Iterable[Root]) -> list[Root]:
@@ -203,10 +204,8 @@ class Program:
     def _bound(self, value: Any) -> Any:
         if isinstance(value, Ref):
             return self.array(value)
-        if type(value) in (tuple, list):
+        if type(value) in (tuple, list) and any(True for _ in _refs(value)):
             return type(value)([self._bound(part) for part in value])
-        if type(value) is dict:
-            return {key: self._bound(part) for key, part in value.items()}
         return value
 
     def run(self) -> None:

@@ -336,7 +336,11 @@ class _Namespace:
 
 def live_tensors() -> list[Tensor]:
     """Every tensor that exists."""
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
+    kinds, new = {Tensor}, [Tensor]
+    while new:
+        new = [kind for parent in new for kind in parent.__subclasses__()]
+        kinds.update(new)
+    return [thing for thing in gc.get_objects() if type(thing) in kinds]
 
 
 def owner_of(array: Any) -> np.ndarray:

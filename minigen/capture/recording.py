@@ -68,7 +68,7 @@ class Recording:
     def __init__(
         self, step: Callable[..., Any], arguments: Any, keywords: Any, given: list[Any]
     ) -> None:
-        self._inputs = [np.array(raw(x), order="K", subok=False) for x in given]
+        self._inputs = [_buffer_like(raw(x)) for x in given]
         recorder = Recorder(active.backend)
         held = [_Held(t) for t in live_tensors() if type(t.data) is np.ndarray]
         try:
@@ -174,7 +174,8 @@ class Recording:
             if tensor.node is not None:  # a graph does not outlive the step
                 tensor.node, tensor.requires_grad = None, False
             tensor.data = original
-        gc.collect()
+        if recorder.still_alive():
+            gc.collect()
         recorder.hold_outside(kept)
         for root in recorder.still_alive():
             raise CaptureError(
@@ -215,6 +216,18 @@ class Recording:
             for array, is_tensor in zip(self._outputs, self._is_tensor)
         ]
         return rebuild(self._structure, arrays)
+
+
+def _buffer_like(array: np.ndarray) -> np.ndarray:
+    """A copy that lies in memory as ``array`` does, so that products take the same way."""
+    if array.flags.c_contiguous or not array.size:
+        return np.array(array)
+    low = sum((n - 1) * s for n, s in zip(array.shape, array.strides) if s < 0)
+    high = sum((n - 1) * s for n, s in zip(array.shape, array.strides) if s > 0)
+    memory = np.zeros(high - low + array.itemsize, dtype=np.uint8)
+    buffer: np.ndarray = np.ndarray(array.shape, array.dtype, memory, -low, array.strides)
+    buffer[...] = array
+    return buffer
 
 
 def raw(value: Any) -> Any:
