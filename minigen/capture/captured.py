@@ -28,8 +28,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from minigen.autograd.mode import mode
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active

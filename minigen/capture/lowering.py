@@ -23,23 +23,20 @@ __all__ = ["lower"]
 
 Call = Callable[[], Any]
 
-TAKE_OUT = frozenset(
-    """
-    sum prod mean std var max min amax amin all any argmax argmin cumsum cumprod dot clip
-    concatenate stack take trace round einsum reduce accumulate outer
-    """.split()
-)
-"""Names of functions and methods that take ``out``."""
+TAKE_OUT = """
+sum prod mean std var max min amax amin all any argmax argmin cumsum cumprod dot clip
+concatenate stack take trace round einsum reduce accumulate outer
+"""
+"""Functions and methods that take ``out``."""
 
-COPIES = frozenset("array asarray ascontiguousarray copy astype reshape ravel flatten".split())
+COPIES = "array asarray ascontiguousarray copy astype reshape ravel flatten"
 """Functions that give their first argument in another memory or dtype, in the order they got."""
 
-METHODS = {
-    getattr(np, name): getattr(np.ndarray, name)
-    for name in "sum prod mean std var max min all any argmax argmin cumsum cumprod".split()
-}
+METHODS = "sum prod mean std var max min all any argmax argmin cumsum cumprod"
 """Functions that only look for the method of the same name: the method is called directly."""
 
+_TAKE_OUT, _COPIES = frozenset(TAKE_OUT.split()), frozenset(COPIES.split())
+_METHODS = {getattr(np, name): getattr(np.ndarray, name) for name in METHODS.split()}
 _HALF = np.dtype(np.float16)
 
 
@@ -61,12 +58,12 @@ def lower(
             return [functools.partial(function, *args, **options, out=tuple(outs))]
         return [functools.partial(function, *args, *outs)]
     name = function.__name__
-    if name in TAKE_OUT and out.dtype != _HALF and len(outs) == 1 and _is_numpy(function):
-        own = METHODS.get(function, function)
+    if name in _TAKE_OUT and out.dtype != _HALF and len(outs) == 1 and _is_numpy(function):
+        own = _METHODS.get(function, function)
         if own is not function and not (args and isinstance(args[0], np.ndarray)):
             own = function
         return [functools.partial(own, *args, **options, out=out)]
-    if name in COPIES and isinstance(args[0], np.ndarray):
+    if name in _COPIES and isinstance(args[0], np.ndarray):
         return _copied(name, args[0], args[1:], options, out)
     if function is np.where and len(args) == 3 and _is_mask(args[0]):
         condition, x, y = args

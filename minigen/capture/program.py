@@ -122,9 +122,10 @@ def pack(sizes: Sequence[int], lives: Sequence[tuple[int, int]]) -> tuple[list[i
         lives: first and last moment of each, both included.
     """
     offsets = [0] * len(sizes)
-    count, end = 0, 0
+    end = 0
     placed = np.zeros((4, len(sizes)), dtype=np.int64)  # begin, stop, first, last
-    for piece in sorted(range(len(sizes)), key=lambda i: (-sizes[i], lives[i])):
+    largest_first = sorted(range(len(sizes)), key=lambda i: (-sizes[i], lives[i]))
+    for count, piece in enumerate(largest_first):
         need = -(-sizes[piece] // ALIGNMENT) * ALIGNMENT
         first, last = lives[piece]
         here = placed[:, :count]
@@ -138,7 +139,6 @@ def pack(sizes: Sequence[int], lives: Sequence[tuple[int, int]]) -> tuple[list[i
             free = max(free, stop)
         offsets[piece] = best if best >= 0 else free
         placed[:, count] = offsets[piece], offsets[piece] + need, first, last
-        count += 1
         end = max(end, offsets[piece] + need)
     return offsets, end
 

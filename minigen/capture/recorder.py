@@ -7,8 +7,8 @@ drawn as in an eager step. What the step touches reaches the recorder by four do
 - :class:`~minigen.capture.traced.Traced` arrays, for operators and methods. All tensors that
   exist when the recording begins show their memory as such arrays until it ends;
 - ``recorder.run``, compiled loops; they are written down bare, without the Python round them;
-- ``recorder.draw`` for random numbers, and ``recorder.repeat`` for what happens on the host at every
-  step (an optimizer's update with its step count, a schedule's advance).
+- ``recorder.draw`` for random numbers, and ``recorder.repeat`` for what happens on the host at
+  every step (an optimizer's update with its step count, a schedule's advance).
 
 Memory is known by the array that owns it. Memory that no recorded call made is *outside* (a
 parameter, a running statistic, a buffer of inputs) and is used in place. If it was gone when the

@@ -144,9 +144,11 @@ class Recording:
             data = tensor.data
             if id(tensor) in known or not isinstance(data, np.ndarray):
                 continue
-            if isinstance(data, Traced) or recorder.knows(data):
-                original = originals.get(id(data), (None, None))[1]
+            original = originals.get(id(data), (None, None))[1]
+            if recorder.knows(data):
                 outlived.append((tensor, recorder.ref(data), original))
+            elif isinstance(data, Traced):  # another view of memory that no instruction uses
+                tensor.data = plain(data) if original is None else original
         del data, tensor
         held.clear()
         originals.clear()

@@ -71,9 +71,7 @@ def _pixels(*shape: int) -> Callable[[int], list[np.ndarray]]:
     return lambda i: [(_rng(i).random(shape) < 0.3).astype(np.float32)]
 
 
-def vae(
-    optimizer: Callable[..., Any] = mg.optim.Adam, pixels: int = 20, hidden: int = 16
-) -> Work:
+def vae(optimizer: Callable[..., Any] = mg.optim.Adam, pixels: int = 20, hidden: int = 16) -> Work:
     """Noise drawn inside the step."""
     mg.manual_seed(0)
     model, generator = VAE(pixels, (hidden, 8), 3), mg.Generator(5)

@@ -1,4 +1,4 @@
-"""Every op, captured: values and gradients of both orders are those of the eager op, bit for bit."""
+"""Every op, captured: values and gradients of both orders are the eager op's, bit for bit."""
 
 from __future__ import annotations
 
