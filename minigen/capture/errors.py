@@ -12,8 +12,9 @@ __all__ = ["CaptureError", "calling_place", "host_read"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _BELOW = tuple(
-    os.path.join(_PACKAGE, floor) for floor in ("autograd", "ops", "nn", "optim", "backends")
-) + (os.path.join(_PACKAGE, "capture"), os.path.dirname(os.__file__) + os.sep + "functools")
+    os.path.join(_PACKAGE, floor)
+    for floor in ("autograd", "ops", "nn", "optim", "backends", "capture")
+)
 
 
 class CaptureError(UserError):

@@ -159,7 +159,7 @@ class Recorder(Backend):
         if function in _FROM_HOST and not any(self._is_ours(value) for value in args):
             return self.constant(function(*args, **options))
 
-        refs = self._template(args), {key: self._template(v) for key, v in options.items()}
+        refs: Any = self._template(args), {key: self._template(v) for key, v in options.items()}
         plain_options = {key: plain(value) for key, value in options.items()}
         if given:
             function(*plain(args), **plain_options, out=plain(out))

@@ -138,18 +138,7 @@ class Recording:
         originals = {id(e.traced_buffer): (e.traced_buffer, e.buffer) for e in held}
         originals.update({id(e.traced): (e.traced, e.data) for e in held})
         before = [weakref.ref(e.tensor) for e in held]
-        known = {id(e.tensor) for e in held}
-        outlived: list[tuple[Tensor, Ref, Any]] = []
-        for tensor in live_tensors():
-            data = tensor.data
-            if id(tensor) in known or not isinstance(data, np.ndarray):
-                continue
-            original = originals.get(id(data), (None, None))[1]
-            if recorder.knows(data):
-                outlived.append((tensor, recorder.ref(data), original))
-            elif isinstance(data, Traced):  # another view of memory that no instruction uses
-                tensor.data = plain(data) if original is None else original
-        del data, tensor
+        outlived = _outlived(recorder, held, originals)
         held.clear()
         originals.clear()
         recorder.arrived.clear()
@@ -218,6 +207,24 @@ class Recording:
             for array, is_tensor in zip(self._outputs, self._is_tensor)
         ]
         return rebuild(self._structure, arrays)
+
+
+def _outlived(
+    recorder: Recorder, held: list[_Held], originals: dict[int, Any]
+) -> list[tuple[Tensor, Ref, Any]]:
+    """Tensors that the step made and that still exist: where each lies, and an array like it."""
+    known = {id(entry.tensor) for entry in held}
+    found: list[tuple[Tensor, Ref, Any]] = []
+    for tensor in live_tensors():
+        data = tensor.data
+        if id(tensor) in known or not isinstance(data, np.ndarray):
+            continue
+        original = originals.get(id(data), (None, None))[1]
+        if recorder.knows(data):
+            found.append((tensor, recorder.ref(data), original))
+        elif isinstance(data, Traced):  # another view of memory that no instruction uses
+            tensor.data = plain(data) if original is None else original
+    return found
 
 
 def _buffer_like(array: np.ndarray) -> np.ndarray:

@@ -53,7 +53,10 @@ def _compare(spec: Spec, case: Case) -> None:
             assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=[f"{s.name}-{i}" for i, s in enumerate(SPECS)])
+CAPTURED = [spec for spec in SPECS if spec.name != "allclose"]  # its result is a bool on the host
+
+
+@pytest.mark.parametrize("spec", CAPTURED, ids=lambda spec: spec.name)
 def test_a_captured_op_equals_the_eager_one_bit_for_bit(spec):
     @settings(max_examples=2)
     @given(spec.cases)
