@@ -12,6 +12,7 @@ from minigen.autograd.mode import detect_anomaly, enable_grad, is_grad_enabled, 
 from minigen.autograd.primitive import fused, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import BackendUnavailable, use
+from minigen.capture import CaptureError, capture
 from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
 from minigen.ops.attention import *

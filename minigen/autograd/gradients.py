@@ -47,6 +47,8 @@ def backward(
         [output.edge], [seed], create_graph=create_graph, retain_graph=retain_graph
     )
     for leaf, grad in found.items():
+        if active.recorder is not None:
+            active.recorder.gradient_arrives(leaf)
         if leaf.hooks is not None:
             for hook in list(leaf.hooks):
                 changed = hook(grad if create_graph else Tensor(grad))

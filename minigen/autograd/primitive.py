@@ -63,6 +63,7 @@ from minigen.autograd.anomaly import calling_line, check_forward
 from minigen.autograd.mode import enable_grad, mode
 from minigen.autograd.tape import Node, backpropagate, pick
 from minigen.backends import Array, Backend, active
+from minigen.errors import UserError
 
 _FLOAT64 = np.dtype("float64")
 _FLOAT16 = np.dtype("float16")
@@ -99,14 +100,16 @@ class _RawFunctions:
 
 
 functions = _Functions()
-_raw_functions: dict[str, _RawFunctions] = {}
+_raw_functions: dict[Backend, _RawFunctions] = {}
 
 
 def raw_functions(backend: Backend) -> _RawFunctions:
     """The primitives as functions on raw arrays of ``backend``."""
-    if backend.name not in _raw_functions:
-        _raw_functions[backend.name] = _RawFunctions(backend)
-    return _raw_functions[backend.name]
+    if backend is active.recorder:  # one recording's own
+        return backend.__dict__.setdefault("raw_functions", _RawFunctions(backend))
+    if backend not in _raw_functions:
+        _raw_functions[backend] = _RawFunctions(backend)
+    return _raw_functions[backend]
 
 
 class _Operation:
@@ -182,6 +185,8 @@ class _Operation:
         foreign = self._foreign(backend, arrays)
         if foreign is not None:
             return foreign
+        if isinstance(error, UserError):
+            return error
         shapes = ", ".join(
             f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
             for i, x in enumerate(arrays)

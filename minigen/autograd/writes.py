@@ -13,7 +13,10 @@ because memory ranges are compared and not objects.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
+
+from minigen.backends import active
 
 clock = itertools.count(1).__next__
 """The next tick; nodes and writes share one order of time."""
@@ -48,7 +51,18 @@ _REMEMBERED = 4096  # writes to different places; a graph older than that many i
 
 def note_write(array: Any) -> None:
     """Say that the memory of ``array`` has been overwritten. Call it *after* the write."""
-    place = extent(array)
+    if active.recorder is not None:
+        active.recorder.note(array)
+    _note(extent(array))
+
+
+def note_places(places: Iterable[tuple[int, int]]) -> None:
+    """Say the same of memory whose first and last bytes are known."""
+    for place in places:
+        _note(place)
+
+
+def _note(place: tuple[int, int]) -> None:
     _written.pop(place, None)  # so that the dictionary is in the order of the last writes
     if len(_written) >= _REMEMBERED:
         for oldest in list(itertools.islice(_written, _REMEMBERED // 2)):

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,8 @@ __all__ = [
     "RandomStream",
     "active",
     "get_backend",
+    "repeat",
+    "same_array",
     "to_host",
     "use",
 ]
@@ -59,8 +63,12 @@ def get_backend(name: str) -> Backend:
 class _Active:
     """Holds the backend in use. A plain attribute, because every op reads it."""
 
-    __slots__ = ("backend",)
+    __slots__ = ("backend", "recorder")
     backend: Backend
+    recorder: Any  # the backend that records a step (`minigen.capture`), while it does
+
+    def __init__(self) -> None:
+        self.recorder = None
 
     def __getattr__(self, name: str) -> Backend:
         """The first read of ``backend``, before anybody chose one: what the environment says."""
@@ -87,6 +95,22 @@ def to_host(array: Array) -> np.ndarray:
     return backend.to_host(array)
 
 
+def repeat(action: Callable[..., Any], *args: Any) -> None:
+    """Do what a step does on the host (count, advance a schedule) now and in every replay of it.
+
+    ``action(*args)`` must keep to memory that lives longer than the step.
+    """
+    if active.recorder is None:
+        action(*args)
+    else:
+        active.recorder.repeat(action, args)
+
+
+def same_array(one: Array, other: Array) -> bool:
+    """Whether both are one array; while a step is recorded, the same elements of memory."""
+    return one is other or (active.recorder is not None and active.recorder.same(one, other))
+
+
 class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
     """Choose the backend that ops run on; as a context manager, until the block ends.
 
@@ -94,6 +118,8 @@ class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
     """
 
     def __init__(self, name: str) -> None:
+        if active.recorder is not None:
+            raise UserError(f"a captured step cannot change the backend (to {name})")
         chosen = get_backend(name)
         self._previous = active.backend
         active.backend = chosen

@@ -36,6 +36,13 @@ class NumpyStream:
         """The integers 0 … n-1 (int64) in random order."""
         return self._generator.permutation(n).astype(np.int64, copy=False)
 
+    def fill(self, kind: str, out: Array) -> None:
+        """The next ``normal`` or ``uniform`` draws, written into ``out``."""
+        if not out.size:
+            return
+        one = self._generator.standard_normal if kind == "normal" else self._generator.random
+        one(out=out, dtype=out.dtype.type)
+
     def state(self) -> dict[str, Any]:
         """The bit generator's own state: a dictionary of names and integers."""
         return dict(self._generator.bit_generator.state)

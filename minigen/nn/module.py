@@ -32,6 +32,7 @@ import numpy as np
 
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
+from minigen.backends import active
 from minigen.nn.parameter import Parameter
 from minigen.nn.state import check_state
 
@@ -72,6 +73,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward``, with the hooks before and after it."""
+        if active.recorder is not None:
+            active.recorder.guard(self, "training")
         if not self.is_hooked:
             return self.forward(*args, **kwargs)
         for before in list(self._forward_pre_hooks):

@@ -45,7 +45,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         host = _to_host(data)
         if dtype is None and host.dtype == np.float64 and not isinstance(data, np.ndarray):
             dtype = DEFAULT_DTYPE
-        array = active.backend.asarray(np.array(host, dtype=dtype))
+        array = active.backend.xp.array(host, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 

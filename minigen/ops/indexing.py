@@ -217,7 +217,11 @@ def _check_range(name: str, index: Tensor, length: int) -> None:
     """Out-of-range indices raise on the CPU; on a device the check would cost a transfer."""
     if active.backend.name != "numpy" or not index.size:
         return
-    low, high = int(index.data.min()), int(index.data.max())
+    active.backend.run(_refuse_outside, name, index.data, length)
+
+
+def _refuse_outside(name: str, index: np.ndarray, length: int) -> None:
+    low, high = int(index.min()), int(index.max())
     if low < 0 or high >= length:
         raise IndexError(f"{name}: index must lie in [0, {length}), got {low if low < 0 else high}")
 

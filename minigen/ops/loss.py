@@ -12,7 +12,7 @@ from typing import Any
 
 from minigen.autograd.primitive import functions, fused, primitive
 from minigen.autograd.tensor import Tensor
-from minigen.backends import active
+from minigen.backends import Array, active
 from minigen.ops.activation import logistic, softplus
 from minigen.ops.kernel import kernel
 from minigen.ops.reduction import log_softmax, mean
@@ -254,7 +254,10 @@ def _check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
     """Like any index, a class out of range raises on the CPU (elsewhere it costs a transfer)."""
     if active.backend.name != "numpy" or not target.size:
         return
-    t = target.data
+    active.backend.run(_refuse_classes, target.data, classes, ignore_index)
+
+
+def _refuse_classes(t: Array, classes: int, ignore_index: int) -> None:
     if int(t.min()) >= 0 and int(t.max()) < classes:
         return
     wrong = t[((t < 0) | (t >= classes)) & (t != ignore_index)]

@@ -42,6 +42,8 @@ class Generator:
     def __init__(self, seed: int = 0) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed must be an integer ≥ 0, got {seed!r}")
+        if active.recorder is not None:
+            active.recorder.refuse("make a generator", "it would start again at every call")
         self.seed = int(seed)
         self._streams: dict[str, Any] = {}
 
@@ -52,23 +54,39 @@ class Generator:
             self._streams[backend.name] = backend.generator(self.seed)
         return self._streams[backend.name]
 
+    def _drawn(self, kind: str, *arguments: Any) -> Any:
+        if active.recorder is not None:
+            return active.recorder.draw(self, kind, arguments)
+        return self.draw(kind, *arguments)
+
+    def draw(self, kind: str, *arguments: Any) -> Any:
+        """A raw array from the method of the stream that is called ``kind``."""
+        return getattr(self._stream, kind)(*arguments)
+
+    def fill(self, kind: str, out: Any, *arguments: Any) -> None:
+        """The next ``draw`` written into ``out``, as a replay of a recorded step does."""
+        if kind in ("normal", "uniform"):
+            self._stream.fill(kind, out)
+        else:
+            out[...] = self.draw(kind, *arguments)
+
     def normal(self, *shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
         """Standard normal draws of ``shape``."""
-        return Tensor(self._stream.normal(_lengths(shape), dtype))
+        return Tensor(self._drawn("normal", _lengths(shape), dtype))
 
     def uniform(self, *shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
         """Uniform draws from [0, 1) of ``shape``."""
-        return Tensor(self._stream.uniform(_lengths(shape), dtype))
+        return Tensor(self._drawn("uniform", _lengths(shape), dtype))
 
     def integers(self, low: int, high: int, shape: tuple[int, ...] = ()) -> Tensor:
         """Integers (int64) drawn uniformly from [low, high)."""
         if low >= high:
             raise ValueError(f"low must be < high, got {low} and {high}")
-        return Tensor(active.backend.asarray(self._stream.integers(low, high, tuple(shape))))
+        return Tensor(active.backend.asarray(self._drawn("integers", low, high, tuple(shape))))
 
     def permutation(self, n: int) -> Tensor:
         """The integers 0 … n-1 (int64) in random order."""
-        return Tensor(self._stream.permutation(n))
+        return Tensor(self._drawn("permutation", n))
 
     def state(self) -> dict[str, Any]:
         """Where the stream stands: JSON-able."""
@@ -77,6 +95,8 @@ class Generator:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where ``state()`` was taken."""
+        if active.recorder is not None:
+            active.recorder.refuse("set a generator's state", "no replay would")
         self.seed = int(state["seed"])
         self._streams = {}
         for name, saved in state["streams"].items():
@@ -101,7 +121,7 @@ def default_generator() -> Generator:
 
 def manual_seed(seed: int) -> Generator:
     """Start the default generator anew from ``seed``; returns it."""
-    fresh = Generator(seed)
+    fresh = Generator(seed)  # (refused while a step is recorded)
     _default.seed, _default._streams = fresh.seed, {}
     return _default
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from minigen.autograd.writes import note_write
-from minigen.backends import active
+from minigen.backends import active, repeat
 from minigen.errors import UserError
 from minigen.ops.kernel import kernel
 from minigen.optim.flat import blocks
@@ -68,6 +68,8 @@ class EMA:
 
     def update(self, decay: float | None = None) -> None:
         """Take the model's values of this step in; ``decay`` overrides d this once."""
+        if decay is None and active.recorder is not None:
+            active.recorder.guard(self, "decay")
         d = self.decay if decay is None else decay
         check_number("decay", d, below=1.0)
         average = dict(self.model.named_parameters())
@@ -79,6 +81,9 @@ class EMA:
             _average(kept[name], buffer, d if is_averaged else 0.0)
         for twin in self.model.modules():
             twin.state_loaded()
+        repeat(self._count)
+
+    def _count(self) -> None:
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:

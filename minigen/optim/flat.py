@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigen.autograd.tensor import Tensor
-from minigen.backends import Array, active
+from minigen.backends import Array, active, same_array
 
 __all__ = ["FlatParameters", "Run", "blocks"]
 
@@ -43,11 +43,11 @@ class Run(NamedTuple):
 
     Attributes:
         part: where it lies in the buffers.
-        step: the how-manieth update it will be, from 1; the same for all of them.
+        places: which parameters these are; all have been updated equally often.
     """
 
     part: slice
-    step: int
+    places: range
 
 
 class FlatParameters:
@@ -101,12 +101,12 @@ class FlatParameters:
                 f"and is now {parameter.data.dtype} {parameter.data.shape}; build the optimizer "
                 f"after converting the model"
             )
-        view[...] = parameter.data
+        active.backend.xp.copyto(view, parameter.data)
         parameter.data = view
         parameter.grad_buffer = self._grad_views[place]
 
     def runs(self) -> list[Run]:
-        """Count one more step for every parameter that has a gradient, and say where they lie.
+        """Bring the gradients into place, and say where the parameters lie that have one.
 
         A parameter whose ``grad`` is None is left out, as in PyTorch: it keeps its value, its
         moments and its count. Neighbours with the same count form one run; ordinarily that is
@@ -118,18 +118,24 @@ class FlatParameters:
             if parameter.grad is None:
                 follows = False
                 continue
-            if parameter.data is not self._value_views[place]:
+            if not same_array(parameter.data, self._value_views[place]):
                 self._adopt(place)
-            if parameter.grad.data is not self._grad_views[place]:
+            if not same_array(parameter.grad.data, self._grad_views[place]):
                 self._take_gradient(place, parameter.grad)
-            self.steps[place] += 1
-            step = self.steps[place]
-            if follows and found[-1].step == step:
-                found[-1] = Run(slice(found[-1].part.start, part.stop), step)
+            before = found[-1] if follows else None
+            if before is not None and self.steps[before.places[0]] == self.steps[place]:
+                places = range(before.places[0], place + 1)
+                found[-1] = Run(slice(before.part.start, part.stop), places)
             else:
-                found.append(Run(part, step))
+                found.append(Run(part, range(place, place + 1)))
             follows = True
-        return [run for run in found if run.part.stop > run.part.start]
+        return found
+
+    def count(self, places: range) -> int:
+        """One more update of these parameters, which agree in their number; returns it."""
+        step = self.steps[places[0]] + 1
+        self.steps[places.start : places.stop] = [step] * len(places)
+        return step
 
     def _take_gradient(self, place: int, grad: Tensor) -> None:
         """Copy a gradient that somebody set, or that another optimizer's buffer holds."""
@@ -139,5 +145,5 @@ class FlatParameters:
                 f"the gradient of {self.names[place]} must have shape {view.shape}, "
                 f"got {grad.data.shape}"
             )
-        view[...] = grad.data
+        active.backend.xp.copyto(view, grad.data, casting="unsafe")
         self.parameters[place].grad_buffer = view

@@ -22,10 +22,10 @@ from typing import Any
 
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
-from minigen.backends import Array, active
+from minigen.backends import Array, active, repeat
 from minigen.errors import UserError
 from minigen.ops.foreign import as_backend_array
-from minigen.optim.flat import FlatParameters
+from minigen.optim.flat import FlatParameters, Run
 
 __all__ = ["Optimizer", "check_number"]
 
@@ -121,9 +121,15 @@ class Optimizer:
         """Update every parameter that has a gradient."""
         for group, flats in zip(self.param_groups, self._flat):
             for flat in flats:
-                for part, step in flat.runs():
-                    self.update(flat, part, step, group)
-                    note_write(flat.values[part])
+                for run in flat.runs():
+                    repeat(self._step, flat, run, group)
+
+    def _step(self, flat: FlatParameters, run: Run, group: Mapping[str, Any]) -> None:
+        """Count and update one stretch, with the group's options of this moment."""
+        step = flat.count(run.places)
+        if run.part.stop > run.part.start:
+            self.update(flat, run.part, step, group)
+            note_write(flat.values[run.part])
 
     # ------------------------------------------------------------------ state
 

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from minigen.backends import repeat
 from minigen.errors import UserError
 from minigen.optim.optimizer import Optimizer, check_number
 
@@ -58,6 +59,9 @@ class Schedule:
 
     def step(self) -> None:
         """One step further."""
+        repeat(self._advance)
+
+    def _advance(self) -> None:
         self.steps += 1
         self._apply()
 

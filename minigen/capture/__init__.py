@@ -1,0 +1,11 @@
+"""``mg.capture(step)``: record a training or sampling step and replay it without its tape.
+
+From outside in: ``captured.py`` decides at each call whether to run, record or replay;
+``recording.py`` is one recording; ``recorder.py`` and ``traced.py`` see what the step computes;
+``program.py`` lays out the memory and ``lowering.py`` writes results into it.
+"""
+
+from minigen.capture.captured import Captured, capture
+from minigen.capture.errors import CaptureError
+
+__all__ = ["CaptureError", "Captured", "capture"]

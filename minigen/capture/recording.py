@@ -1,0 +1,244 @@
+"""One recording: the step run once under the recorder, and everything needed to run it again.
+
+While the step runs, every tensor that exists shows its memory as a traced array, so that nothing
+done with a parameter goes unseen. Afterwards the tensors get their memory back, and those that the
+step made and that outlive it (its results, gradients of parameters without an optimizer) move into
+the planned memory.
+
+A recording holds only while the world is as it was: parameters lie in the same arrays, modules are
+in the same mode, gradients that the step added to are there. These *guards* are compared at every
+call; the caller records again when one fails.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import writes
+from minigen.autograd.tensor import Tensor
+from minigen.backends import active
+from minigen.capture.errors import CaptureError
+from minigen.capture.program import MADE, Program, Ref
+from minigen.capture.recorder import Recorder, live_tensors, owner_of
+from minigen.capture.structure import flatten, rebuild
+from minigen.capture.traced import Traced, plain
+
+__all__ = ["Recording"]
+
+
+class _Held:
+    """What a tensor was before the step, to be put back."""
+
+    __slots__ = ("buffer", "data", "grad", "tensor", "traced", "traced_buffer")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.data, self.grad, self.buffer = tensor.data, tensor.grad, tensor.grad_buffer
+        self.traced = tensor.data = self.data.view(Traced)
+        self.traced_buffer = None
+        if self.buffer is not None:
+            self.traced_buffer = tensor.grad_buffer = self.buffer.view(Traced)
+
+    def restore(self) -> None:
+        """Show the memory as it is again."""
+        if self.tensor.data is self.traced:
+            self.tensor.data = self.data
+        if self.tensor.grad_buffer is self.traced_buffer:
+            self.tensor.grad_buffer = self.buffer
+
+
+class Recording:
+    """A step, recorded once.
+
+    Args:
+        step: the function.
+        arguments, keywords: the structure of its arguments (see ``structure.py``).
+        given: the arrays and tensors in them.
+
+    Attributes:
+        program: the instructions and their memory.
+        result: what the recorded call itself gave; in the same memory as later results.
+    """
+
+    def __init__(
+        self, step: Callable[..., Any], arguments: Any, keywords: Any, given: list[Any]
+    ) -> None:
+        self._inputs = [_buffer_like(raw(x)) for x in given]
+        recorder = Recorder(active.backend)
+        held = [_Held(t) for t in live_tensors() if type(t.data) is np.ndarray]
+        try:
+            result = self._run(recorder, step, arguments, keywords, given)
+            found: list[Any] = []
+            self._structure = flatten(result, found)
+            self._is_tensor = [isinstance(x, Tensor) for x in found]
+            places = [recorder.ref(raw(x)) for x in found]
+            values = [np.array(plain(raw(x))) for x in found]
+            del result
+            found.clear()
+            self._write_back(recorder, held)
+        finally:
+            for entry in held:
+                entry.restore()
+        self._finish(recorder, held, places)
+        for place, array, value in zip(places, self._outputs, values):
+            if place.root.kind == MADE:
+                array[...] = value
+        self.result = self._results()
+
+    def _run(
+        self,
+        recorder: Recorder,
+        step: Callable[..., Any],
+        arguments: Any,
+        keywords: Any,
+        given: Any,
+    ) -> Any:
+        tensors = [
+            Tensor(buffer.view(Traced), x.requires_grad)
+            if isinstance(x, Tensor)
+            else buffer.view(Traced)
+            for buffer, x in zip(self._inputs, given)
+        ]
+        active.backend, active.recorder = recorder, recorder
+        try:
+            return step(*rebuild(arguments, tensors), **rebuild(keywords, tensors))
+        finally:
+            active.backend, active.recorder = recorder.base, None
+
+    def _write_back(self, recorder: Recorder, held: list[_Held]) -> None:
+        """A tensor that was given another array: the value goes into the one that it had."""
+        for entry in held:
+            new = entry.tensor.data
+            if new is entry.traced:
+                continue
+            if recorder.ref(new).root.kind != MADE:  # moved, as by an optimizer; guards will see
+                entry.tensor.data = plain(new)
+                continue
+            if new.shape != entry.data.shape or new.dtype != entry.data.dtype:
+                raise CaptureError(
+                    f"a captured step cannot change a tensor of shape {entry.data.shape} into "
+                    f"{new.shape}"
+                )
+            recorder.call(np.copyto, (entry.traced, new), {})
+            entry.tensor.data = entry.traced
+
+    def _finish(self, recorder: Recorder, held: list[_Held], places: list[Ref]) -> None:
+        """Let go of the step's memory, plan, and hand what outlives it its place in the plan."""
+        self._gradients = [(e.tensor, e.tensor.grad) for e in held if e.tensor.grad is not e.grad]
+        arrived = [
+            (e.tensor, e.grad)
+            for e in held
+            if e.tensor in recorder.arrived and recorder.arrived[e.tensor] is e.grad
+        ]
+        originals = {id(e.traced_buffer): (e.traced_buffer, e.buffer) for e in held}
+        originals.update({id(e.traced): (e.traced, e.data) for e in held})
+        before = [weakref.ref(e.tensor) for e in held]
+        outlived = _outlived(recorder, held, originals)
+        held.clear()
+        originals.clear()
+        recorder.arrived.clear()
+        self._plan(recorder, places, outlived)
+        used = {id(r.owner) for r in self.program.roots if r.kind != MADE}
+        self._guards = list(recorder.guards)
+        self._guards += [(tensor, "grad", grad) for tensor, grad in arrived]
+        for reference in before:
+            tensor = reference()
+            if tensor is not None and id(owner_of(tensor.data)) in used:
+                self._guards.append((tensor, "data", tensor.data))
+                self._guards.append((tensor, "requires_grad", tensor.requires_grad))
+        self._noted = list(recorder.noted)
+
+    def _plan(
+        self, recorder: Recorder, places: list[Ref], outlived: list[tuple[Tensor, Ref, Any]]
+    ) -> None:
+        """The program; tensors that outlive the step are given their arrays in it."""
+        kept = [*places, *[ref for _, ref, _ in outlived]]
+        for ref in kept:
+            ref.root.pinned = True
+        values = [np.array(plain(tensor.data)) for tensor, _, _ in outlived]
+        for tensor, _, original in outlived:
+            if tensor.node is not None:  # a graph does not outlive the step
+                tensor.node, tensor.requires_grad = None, False
+            tensor.data = original
+        if recorder.still_alive():
+            gc.collect()
+        recorder.hold_outside(kept)
+        for root in recorder.still_alive():
+            raise CaptureError(
+                f"the step keeps a raw array ({root.nbytes} bytes) that replays could not renew; "
+                f"keep the tensor and not its .data"
+            )
+        self.program = Program(recorder.instructions, [ref.root for ref in kept])
+        self._outputs = [self.program.array(ref) for ref in places]
+        for (tensor, ref, original), value in zip(outlived, values):
+            if original is None:
+                tensor.data = self.program.array(ref)
+                if ref.root.kind == MADE:
+                    tensor.data[...] = value
+
+    # ------------------------------------------------------------------ running it again
+
+    def holds(self) -> bool:
+        """Whether everything that the recording relies on is as it was."""
+        for thing, attribute, value in self._guards:  # noqa: SIM110 - a loop is quicker
+            if getattr(thing, attribute) is not value:
+                return False
+        return True
+
+    def replay(self, given: list[Any]) -> Any:
+        """Run the instructions with other inputs."""
+        for buffer, x in zip(self._inputs, given):
+            buffer[...] = x.data if isinstance(x, Tensor) else x
+        self.program.run()
+        for tensor, grad in self._gradients:
+            tensor.grad = grad
+        if self._noted:
+            writes.note_places(self._noted)
+        return self._results()
+
+    def _results(self) -> Any:
+        arrays = [
+            Tensor(array) if is_tensor else array
+            for array, is_tensor in zip(self._outputs, self._is_tensor)
+        ]
+        return rebuild(self._structure, arrays)
+
+
+def _outlived(
+    recorder: Recorder, held: list[_Held], originals: dict[int, Any]
+) -> list[tuple[Tensor, Ref, Any]]:
+    """Tensors that the step made and that still exist: where each lies, and an array like it."""
+    known = {id(entry.tensor) for entry in held}
+    found: list[tuple[Tensor, Ref, Any]] = []
+    for tensor in live_tensors():
+        data = tensor.data
+        if id(tensor) in known or not isinstance(data, np.ndarray):
+            continue
+        original = originals.get(id(data), (None, None))[1]
+        if recorder.knows(data):
+            found.append((tensor, recorder.ref(data), original))
+        elif isinstance(data, Traced):  # another view of memory that no instruction uses
+            tensor.data = plain(data) if original is None else original
+    return found
+
+
+def _buffer_like(array: np.ndarray) -> np.ndarray:
+    """A copy that lies in memory as ``array`` does, so that products take the same way."""
+    if array.flags.c_contiguous or not array.size:
+        return np.array(array)
+    low = sum((n - 1) * s for n, s in zip(array.shape, array.strides) if s < 0)
+    high = sum((n - 1) * s for n, s in zip(array.shape, array.strides) if s > 0)
+    memory = np.zeros(high - low + array.itemsize, dtype=np.uint8)
+    buffer: np.ndarray = np.ndarray(array.shape, array.dtype, memory, -low, array.strides)
+    buffer[...] = array
+    return buffer
+
+
+def raw(value: Any) -> Any:
+    """The array in a tensor; an array as it is."""
+    return value.data if isinstance(value, Tensor) else value
