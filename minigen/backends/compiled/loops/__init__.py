@@ -23,18 +23,36 @@ from minigen.backends.compiled.loops.activation import (
     relu,
     sigmoid,
 )
-from minigen.backends.compiled.loops.convolution import add_bias, gather_windows, scatter_windows
+from minigen.backends.compiled.loops.convolution import (
+    Windows,
+    add_bias,
+    add_parts,
+    correlate,
+    correlate_weight,
+    fill_up,
+    gather_windows,
+    scatter_windows,
+    sum_rows,
+)
 from minigen.backends.compiled.loops.flow import couple, couple_backward
 from minigen.backends.compiled.loops.optimizer import adam_step, average_step
 from minigen.backends.compiled.loops.recurrent import lstm_cell, lstm_cell_backward
+from minigen.backends.compiled.loops.tile import FUSED, LANES
 
 __all__ = [
+    "FUSED",
+    "LANES",
+    "Windows",
     "adam_step",
     "add_bias",
+    "add_parts",
     "average_step",
     "bce_with_logits",
+    "correlate",
+    "correlate_weight",
     "couple",
     "couple_backward",
+    "fill_up",
     "gate",
     "gate_backward",
     "gather_windows",
@@ -44,4 +62,5 @@ __all__ = [
     "relu",
     "scatter_windows",
     "sigmoid",
+    "sum_rows",
 ]

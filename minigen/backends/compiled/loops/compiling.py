@@ -24,3 +24,6 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 contracted = functools.partial(compiled, fastmath={"contract"})
 """``compiled``, where a·b + c may be one operation with one rounding: twice as fast."""
+
+parallel = functools.partial(compiled, parallel=True)
+"""``compiled``, where ``prange`` deals its rounds out to the processors."""
