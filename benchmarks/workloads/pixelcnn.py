@@ -66,26 +66,27 @@ class PixelCnn(Workload):
             def __init__(self, wide: int) -> None:
                 super().__init__()
                 narrow = wide // 2
-                self.reduce = mg.nn.Conv2d(wide, narrow, 1)
-                self.masked = mg.nn.MaskedConv2d(narrow, narrow, 3, padding=1, mask_type="B")
-                self.widen = mg.nn.Conv2d(narrow, wide, 1)
+                self.reduce = mg.nn.Conv2d(wide, narrow, 1, rectify=0.0)  # a ReLU before each
+                self.masked = mg.nn.MaskedConv2d(
+                    narrow, narrow, 3, padding=1, mask_type="B", rectify=0.0
+                )
+                self.widen = mg.nn.Conv2d(narrow, wide, 1, rectify=0.0)
 
             def forward(self, x: mg.Tensor) -> mg.Tensor:
-                h = self.reduce(mg.relu(x))  # (N, C, H, W) -> (N, C/2, H, W)
-                h = self.masked(mg.relu(h))
-                return x + self.widen(mg.relu(h))  # (N, C/2, H, W) -> (N, C, H, W)
+                h = self.masked(self.reduce(x))  # (N, C, H, W) -> (N, C/2, H, W)
+                return x + self.widen(h)  # (N, C/2, H, W) -> (N, C, H, W)
 
         class Network(mg.nn.Module):
             def __init__(self, wide: int, blocks: int) -> None:
                 super().__init__()
                 self.first = mg.nn.MaskedConv2d(1, wide, 7, padding=3, mask_type="A")
                 self.blocks = mg.nn.Sequential(*[Block(wide) for _ in range(blocks)])
-                self.last = mg.nn.Conv2d(wide, wide, 1)
-                self.logits = mg.nn.Conv2d(wide, 1, 1)
+                self.last = mg.nn.Conv2d(wide, wide, 1, rectify=0.0)
+                self.logits = mg.nn.Conv2d(wide, 1, 1, rectify=0.0)
 
             def forward(self, x: mg.Tensor) -> mg.Tensor:
-                h = self.last(mg.relu(self.blocks(self.first(x))))
-                return self.logits(mg.relu(h))  # (N, C, H, W) -> (N, 1, H, W)
+                h = self.blocks(self.first(x))
+                return self.logits(self.last(h))  # (N, C, H, W) -> (N, 1, H, W)
 
         def loss_of(network: Any, x: mg.Tensor) -> mg.Tensor:
             return mg.binary_cross_entropy_with_logits(network(x), x)

@@ -37,8 +37,8 @@ with the numbers reached: `minigen/recipes/pixelcnn.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import minigen as mg
 from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
@@ -54,17 +54,15 @@ class Block(nn.Module):
     def __init__(self, narrow: int, kernel: int, colors: int) -> None:
         super().__init__()
         wide = 2 * narrow
-        self.reduce = nn.MaskedConv2d(wide, narrow, 1, mask_type="B", colors=colors)
-        self.middle = nn.MaskedConv2d(
-            narrow, narrow, kernel, padding=kernel // 2, mask_type="B", colors=colors
-        )
-        self.widen = nn.MaskedConv2d(narrow, wide, 1, mask_type="B", colors=colors)
+        options: dict[str, Any] = {"mask_type": "B", "colors": colors, "rectify": 0.0}
+        self.reduce = nn.MaskedConv2d(wide, narrow, 1, **options)
+        self.middle = nn.MaskedConv2d(narrow, narrow, kernel, padding=kernel // 2, **options)
+        self.widen = nn.MaskedConv2d(narrow, wide, 1, **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 2h, H, W) → (N, 2h, H, W)."""
-        h = self.reduce(mg.relu(x))  # (N, 2h, H, W) -> (N, h, H, W)
-        h = self.middle(mg.relu(h))
-        return x + self.widen(mg.relu(h))  # (N, h, H, W) -> (N, 2h, H, W)
+        """(N, 2h, H, W) → (N, 2h, H, W); ``rectify`` puts a ReLU before each convolution."""
+        h = self.middle(self.reduce(x))  # (N, 2h, H, W) -> (N, h, H, W)
+        return x + self.widen(h)  # (N, h, H, W) -> (N, 2h, H, W)
 
 
 class PixelCNN(RasterModel):
@@ -98,10 +96,9 @@ class PixelCNN(RasterModel):
             colors, wide, first_kernel, padding=first_kernel // 2, mask_type="A", colors=colors
         )
         self.blocks = nn.ModuleList([Block(hidden, kernel, colors) for _ in range(blocks)])
-        self.last = nn.MaskedConv2d(wide, wide, 1, mask_type="B", colors=colors)
-        self.out = nn.MaskedConv2d(
-            wide, colors * self.head.parameters, 1, mask_type="B", colors=colors
-        )
+        options: dict[str, Any] = {"mask_type": "B", "colors": colors, "rectify": 0.0}
+        self.last = nn.MaskedConv2d(wide, wide, 1, **options)
+        self.out = nn.MaskedConv2d(wide, colors * self.head.parameters, 1, **options)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """All factors at once: (N, C, H, W) in [0, 1] → (N, C·P, H, W)."""
@@ -109,8 +106,7 @@ class PixelCNN(RasterModel):
         h = self.first(self._centred(x))  # (N, C, H, W) -> (N, 2h, H, W)
         for block in self.blocks:
             h = block(h)
-        h = self.last(mg.relu(h))
-        return self.out(mg.relu(h))  # (N, 2h, H, W) -> (N, C·P, H, W)
+        return self.out(self.last(h))  # (N, 2h, H, W) -> (N, C·P, H, W)
 
     def painter(self, n: int, labels: Tensor | None = None) -> Columns:
         """The fast painter."""

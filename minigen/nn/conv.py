@@ -46,6 +46,7 @@ class _Convolution(Module):
         groups: int,
         bias: bool,
         generator: Generator | None,
+        rectify: float | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -56,6 +57,7 @@ class _Convolution(Module):
                 f"{in_channels} and {out_channels}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.rectify = rectify
         self.kernel_size = lengths(name, kernel_size, self.dims, "kernel_size", 1)
         self.stride = lengths(name, stride, self.dims, "stride", 1)
         self.dilation = lengths(name, dilation, self.dims, "dilation", 1)
@@ -104,6 +106,8 @@ class _Convolution(Module):
             text += f", dilation={self.dilation}"
         if self.groups != 1:
             text += f", groups={self.groups}"
+        if self.rectify is not None:
+            text += f", rectify={self.rectify}"
         return text + (", bias=False" if self.bias is None else "")
 
 
@@ -122,6 +126,7 @@ class _Padded(_Convolution):
         bias: bool = True,
         padding_mode: str = "zeros",
         generator: Generator | None = None,
+        rectify: float | None = None,
     ) -> None:
         if padding_mode not in _PADDING_MODES:
             raise ValueError(
@@ -138,6 +143,7 @@ class _Padded(_Convolution):
             groups,
             bias,
             generator,
+            rectify,
         )
         self.padding_mode = padding_mode
 
@@ -174,6 +180,7 @@ class Conv1d(_Padded):
         bias: whether a number is added to each output channel.
         padding_mode: ``zeros``, ``reflect``, ``replicate`` or ``circular``.
         generator: where the initial weights come from.
+        rectify: slope of a rectifier applied to the input first, 0 for ReLU; None for none.
     """
 
     dims = 1
@@ -183,7 +190,14 @@ class Conv1d(_Padded):
         self._check_input(input)
         input, padding = self._edges(input)
         return conv1d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            padding,
+            self.dilation,
+            self.groups,
+            self.rectify,
         )
 
 
@@ -200,7 +214,14 @@ class Conv2d(_Padded):
         self._check_input(input)
         input, padding = self._edges(input)
         return conv2d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            padding,
+            self.dilation,
+            self.groups,
+            self.rectify,
         )
 
 

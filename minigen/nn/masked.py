@@ -88,6 +88,7 @@ class MaskedConv2d(_Convolution):
         colors: how many colours are predicted one after the other; see
             :func:`autoregressive_mask`.
         generator: where the initial weights come from.
+        rectify: slope of a rectifier applied to the input first, 0 for ReLU; None for none.
 
     Attributes:
         weight: (O, C/groups, kh, kw). Masked entries start as 0 and get no gradient; whatever
@@ -111,6 +112,7 @@ class MaskedConv2d(_Convolution):
         mask: Any = None,
         colors: int = 1,
         generator: Generator | None = None,
+        rectify: float | None = None,
     ) -> None:
         if (mask_type is None) == (mask is None):
             raise ValueError("MaskedConv2d: exactly one of mask_type and mask must be given")
@@ -125,6 +127,7 @@ class MaskedConv2d(_Convolution):
             groups,
             bias,
             generator,
+            rectify,
         )
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
@@ -166,6 +169,7 @@ class MaskedConv2d(_Convolution):
             self.padding,
             self.dilation,
             self.groups,
+            self.rectify,
         )
 
     def multiply_adds(self, args: tuple[Any, ...], output: Tensor) -> int:

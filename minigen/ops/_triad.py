@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minigen.autograd.primitive import primitive
 from minigen.ops._windows import (
     add_bias,
@@ -28,10 +30,12 @@ from minigen.ops._windows import (
     channels_last,
     correlate,
     correlate_weight,
-    grown,
     scatter_windows,
+    scattering_pays,
 )
-from minigen.ops.product import product
+from minigen.ops.activation import gate as gate_of
+from minigen.ops.activation import rectify
+from minigen.ops.product import sum_rows
 
 Pair = tuple[int, int]
 
@@ -60,11 +64,16 @@ class Geometry(NamedTuple):
         taps = range(kernel[0] * width) if self.taps is None else self.taps
         return [(t // width * down, t % width * across) for t in taps]
 
+    def reads(self, kernel: Pair) -> list[Pair]:
+        """Where each tap of the first window reads, outside of the picture for padding."""
+        low = [pair[0] for pair in self.padding]
+        return [(row - low[0], column - low[1]) for row, column in self.offsets(kernel)]
+
     def windows(self, size: Pair, kernel: Pair) -> Pair:
-        """How many windows of ``kernel`` fit into ``size`` (padding included)."""
+        """How many windows of ``kernel`` fit into ``size`` and its padding."""
         rows, columns = [
-            (n - d * (k - 1) - 1) // s + 1
-            for n, k, s, d in zip(size, kernel, self.stride, self.dilation)
+            (n + sum(pads) - d * (k - 1) - 1) // s + 1
+            for n, pads, k, s, d in zip(size, self.padding, kernel, self.stride, self.dilation)
         ]
         return rows, columns
 
@@ -85,16 +94,35 @@ class Geometry(NamedTuple):
 @primitive
 def convolve(b, x, w, bias=None, *, how):
     """(N, C, H, W), (O, C/groups, kh, kw), (O,) or None -> (N, O, H', W')."""
-    kernel = w.shape[2:]
-    (top, bottom), (left, right) = how.padding
-    source = channels_last(b, x, (top, left), (bottom, right))
-    size = how.windows(source.shape[1:3], kernel)
-    weight = _tap_matrices(b, w, how.taps)  # (taps, C/groups, O)
-    out = [
-        correlate(b, part, matrix, how.offsets(kernel), how.stride, size)
-        for part, matrix in zip(_channels(source, how.groups), _channels(weight, how.groups))
-    ]
-    return _finish(b, out[0] if how.groups == 1 else b.xp.concatenate(out, axis=3), bias)
+    source = channels_last(b, x)
+    if how.groups == 1:
+        return channels_first(products(b, source, w, bias, how))
+    weight, taps = _tap_matrices(b, w, how.taps), how.reads(w.shape[2:])
+    size = how.windows(x.shape[2:], w.shape[2:])
+    parts = zip(_channels(source, how.groups), _channels(weight, how.groups))
+    out = [correlate(b, part, matrix, taps, how.stride, size) for part, matrix in parts]
+    return _finish(b, b.xp.concatenate(out, axis=3), bias)
+
+
+def products(b: Any, source: Any, w: Any, bias: Any, how: Geometry, slope: float = 1.0) -> Any:
+    """The convolution in one group, channels-last, of a source to be rectified with ``slope``."""
+    weight, taps = _tap_matrices(b, w, how.taps), how.reads(w.shape[2:])  # (taps, C, O)
+    size = how.windows(source.shape[1:3], w.shape[2:])
+    if _one_window(taps, source, size):
+        source, taps = _flat(source), [(0, 0)]
+        weight = weight.reshape(1, source.shape[3], weight.shape[2])
+    return correlate(b, source, weight, taps, how.stride, size, None, bias, slope)
+
+
+def _one_window(taps: list[Pair], source: Any, size: Pair) -> bool:
+    """Whether the whole picture is a single window, so that a product of matrices is left."""
+    return size == (1, 1) and taps == list(np.ndindex(*source.shape[1:3]))
+
+
+def _flat(x: Any) -> Any:
+    """(N, H, W, C) -> (N, 1, 1, H·W·C)."""
+    n, h, w, c = x.shape
+    return x.reshape(n, 1, 1, h * w * c)
 
 
 def _finish(b: Any, out: Any, bias: Any) -> Any:
@@ -113,20 +141,48 @@ def _bias_gradient(f: Any, g: Any) -> Any:
 @primitive
 def convolve_weight(b, x, y, *, kernel, how):
     """(N, C, H, W), (N, O, H', W') -> (O, C/groups, kh, kw); zero at places without a tap."""
-    xp = b.xp
-    (top, bottom), (left, right) = how.padding
-    source = channels_last(b, x, (top, left), (bottom, right))
-    grad = channels_last(b, y, (0, 0), (0, 0))
+    source, grad = channels_last(b, x), channels_last(b, y)
+    if how.groups == 1:
+        return weight_gradient(b, source, grad, kernel, how)[0]
+    pairs = zip(_channels(source, how.groups), _channels(grad, how.groups))
     parts = [
-        correlate_weight(b, part, part_grad, how.offsets(kernel), how.stride)
-        for part, part_grad in zip(_channels(source, how.groups), _channels(grad, how.groups))
+        correlate_weight(b, part, part_grad, how.reads(kernel), how.stride)[0]
+        for part, part_grad in pairs
     ]
-    total = parts[0] if how.groups == 1 else xp.concatenate(parts, axis=2)
-    moved = total.transpose(2, 1, 0)  # (taps, C/groups, O) -> (O, C/groups, taps)
-    if how.taps is None:
-        return xp.ascontiguousarray(moved).reshape(*moved.shape[:2], *kernel)
-    out = xp.zeros((*moved.shape[:2], kernel[0] * kernel[1]), dtype=moved.dtype)
-    for place, t in enumerate(how.taps):
+    return _in_kernel(b, b.xp.concatenate(parts, axis=2), kernel, how.taps)
+
+
+def weight_gradient(
+    b: Any,
+    source: Any,
+    grad: Any,
+    kernel: Pair,
+    how: Geometry,
+    slope: float = 1.0,
+    with_bias: bool = False,
+) -> tuple[Any, Any]:
+    """The gradients of :func:`products` by the weight and, if asked for, by the bias."""
+    taps = how.reads(kernel)
+    shape = (len(taps), source.shape[3], grad.shape[3])
+    if _one_window(taps, source, grad.shape[1:3]):  # gradᵀ times source, both with a row a sample
+        rows = b.xp.ascontiguousarray(grad.reshape(len(grad), shape[2]).T)
+        other = rectify(b, source, low=slope) if slope != 1 else source
+        other = other.reshape(1, len(source), shape[0] * shape[1])
+        total = correlate(b, rows[None, None], other, [(0, 0)], (1, 1), (1, shape[2]))
+        total = total.reshape(shape[2], shape[0] * shape[1]).T
+        bias = sum_rows(b, grad.reshape(len(grad), shape[2])) if with_bias else None
+    else:
+        total, bias = correlate_weight(b, source, grad, taps, how.stride, slope, with_bias)
+    return _in_kernel(b, total.reshape(shape), kernel, how.taps), bias
+
+
+def _in_kernel(b: Any, total: Any, kernel: Pair, taps: tuple[int, ...] | None) -> Any:
+    """(taps, C, O) -> (O, C, kh, kw), with zeros where no tap is."""
+    moved = total.transpose(2, 1, 0)  # (taps, C, O) -> (O, C, taps)
+    if taps is None:
+        return b.xp.ascontiguousarray(moved).reshape(*moved.shape[:2], *kernel)
+    out = b.xp.zeros((*moved.shape[:2], kernel[0] * kernel[1]), dtype=moved.dtype)
+    for place, t in enumerate(taps):
         out[:, :, t] = moved[:, :, place]
     return out.reshape(*moved.shape[:2], *kernel)
 
@@ -140,44 +196,57 @@ def convolve_transpose(b, y, w, bias=None, *, size, how):
     it, and multiplies. The first touches taps · C numbers for each y, the second taps/stride² · O
     for each result place; a tall kernel on few y, or few result channels, is better scattered.
     """
-    groups, stride = how.groups, how.stride
-    offsets = how.offsets(w.shape[2:])
+    return _finish(b, transposed(b, y, w, size, how), bias)
+
+
+def transposed(
+    b: Any, y: Any, w: Any, size: Pair, how: Geometry, like: Any = None, gate: float = 1.0
+) -> Any:
+    """The same channels-last, multiplied by ``gate`` where ``like`` is not positive."""
+    groups, stride, channels = how.groups, how.stride, w.shape[1] * how.groups
+    if not (y.size and w.size and how.taps != ()):
+        return b.xp.zeros((y.shape[0], *size, channels), dtype=y.dtype)
+    source, weight = channels_last(b, y), _tap_matrices(b, w, how.taps)  # (taps, C/groups, O)
+    low, offsets = [pair[0] for pair in how.padding], how.offsets(w.shape[2:])
+    if groups == 1 and y.shape[2:] == (1, 1) and how.reads(w.shape[2:]) == list(np.ndindex(*size)):
+        out = _products(b, source, weight).reshape(y.shape[0], *size, channels)  # one window
+        return out if like is None else gate_of(b, out, like, low=gate)
     scattered = y.shape[2] * y.shape[3] * w.shape[1]
     gathered = size[0] * size[1] * w.shape[0] // groups // (stride[0] * stride[1])
-    transpose = _scatter if len(offsets) > 1 and 2 * scattered <= gathered else _gather
-    if not (y.size and w.size and offsets):
-        out = b.xp.zeros((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
-    else:
-        out = b.xp.empty((y.shape[0], *size, w.shape[1] * groups), dtype=y.dtype)
-        low = [pair[0] for pair in how.padding]
-        parts = zip(
-            _channels(y.transpose(0, 2, 3, 1), groups),
-            _channels(_tap_matrices(b, w, how.taps), groups),  # (taps, C/groups, O/groups)
-            _channels(out, groups),
-        )
-        for part, matrix, into in parts:
-            transpose(b, part, matrix.transpose(0, 2, 1), into, offsets, stride, low)
-    return _finish(b, out, bias)
+    out = b.xp.empty((y.shape[0], *size, channels), dtype=y.dtype)
+    if len(offsets) > 1 and scattering_pays(b, scattered, gathered):
+        out[...] = 0
+        for part, matrix, into in zip(*[_channels(z, groups) for z in (source, weight, out)]):
+            # y[i] times tap t goes to i·stride + offset_t - low
+            scatter_windows(b, _products(b, part, matrix), into, offsets, stride, low)
+        return out if like is None else gate_of(b, out, like, low=gate)
+    likes = [None] * groups if like is None else _channels(like, groups)
+    for part, matrix, into, similar in zip(
+        *[_channels(z, groups) for z in (source, weight, out)], likes
+    ):
+        _gather(b, part, matrix.transpose(0, 2, 1), into, offsets, stride, low, similar, gate)
+    return out
 
 
-def _scatter(
-    b: Any, y: Any, weight: Any, out: Any, offsets: list[Pair], stride: Pair, low: list[int]
-) -> None:
-    """Every y times all taps in one product, then each tap's share added where it belongs.
-
-    (N, H', W', O), (taps, O, C), into ``out`` (N, H, W, C).
-    """
-    out[...] = 0
-    n, rows, columns, _ = y.shape
-    count, outputs, channels = weight.shape
-    matrix = b.xp.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(outputs, count * channels)
-    products = product(b, b.xp.ascontiguousarray(y).reshape(-1, outputs), matrix)
-    products = products.reshape(n, rows, columns, count, channels)
-    scatter_windows(b, products, out, offsets, stride, low)  # y[i] goes to i·stride + offset - low
+def _products(b: Any, y: Any, weight: Any) -> Any:
+    """Every y times all taps: (N, H', W', O), (taps, C, O) -> (N, H', W', taps, C)."""
+    taps, channels, outputs = weight.shape
+    matrix = b.xp.ascontiguousarray(weight.reshape(taps * channels, outputs).T)
+    y = b.xp.ascontiguousarray(y)
+    out = correlate(b, y, matrix[None], [(0, 0)], (1, 1), y.shape[1:3])
+    return out.reshape(*y.shape[:3], taps, channels)
 
 
 def _gather(
-    b: Any, y: Any, weight: Any, out: Any, offsets: list[Pair], stride: Pair, low: list[int]
+    b: Any,
+    y: Any,
+    weight: Any,
+    out: Any,
+    offsets: list[Pair],
+    stride: Pair,
+    low: list[int],
+    like: Any,
+    gate: float,
 ) -> None:
     """An ordinary convolution for each class of result places, written into ``out``.
 
@@ -195,19 +264,15 @@ def _gather(
             down, across = reads[0][row], reads[1][column]
             used = [t for t in range(len(offsets)) if t in down and t in across]
             target = out[:, row :: stride[0], column :: stride[1]]
+            similar = None if like is None else like[:, row :: stride[0], column :: stride[1]]
             if not used:
                 target[...] = 0
                 continue
             used.sort(key=lambda t: (down[t], across[t]))
             places = [(down[t], across[t]) for t in used]
-            count = target.shape[1:3]
-            first = [min(place[axis] for place in places) for axis in (0, 1)]
-            last = [max(place[axis] for place in places) + count[axis] for axis in (0, 1)]
-            high = [last[axis] - y.shape[1 + axis] for axis in (0, 1)]
-            source = grown(b, y, [-first[0], -first[1]], high)  # so that every read falls inside
-            shifted = [(place[0] - first[0], place[1] - first[1]) for place in places]
+            matrices = b.xp.ascontiguousarray(weight[used])
             correlate(
-                b, source, b.xp.ascontiguousarray(weight[used]), shifted, (1, 1), count, target
+                b, y, matrices, places, (1, 1), target.shape[1:3], target, None, 1.0, similar, gate
             )
 
 

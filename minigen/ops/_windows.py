@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigen.backends import Array
+from minigen.ops.activation import gate as gate_of
+from minigen.ops.activation import rectify
 from minigen.ops.kernel import kernel
-from minigen.ops.product import product
+from minigen.ops.product import product, sum_rows
 
 Tap = tuple[int, int]
 
 
-def channels_last(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
-    """(N, C, H, W) -> (N, low+H+high, low+W+high, C), contiguous, grown with zeros."""
-    return grown(b, x.transpose(0, 2, 3, 1), low, high)
+def channels_last(b: Any, x: Array) -> Array:
+    """(N, C, H, W) -> (N, H, W, C), contiguous; no copy if it lies so already."""
+    return b.xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
 def grown(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
@@ -80,6 +82,12 @@ def gather_windows(b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: 
 
 
 @kernel
+def scattering_pays(b: Any, scattered: int, gathered: int) -> bool:
+    """Whether to scatter so many products is faster than to gather so many numbers."""
+    return 2 * scattered <= gathered
+
+
+@kernel
 def scatter_windows(
     b: Any, products: Array, out: Array, taps: Sequence[Tap], step: Tap, low: Sequence[int]
 ) -> None:
@@ -121,6 +129,17 @@ def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
 # ---------------------------------------------------------------- the two products
 
 
+@kernel
+def rectified(b: Any, source: Array, slope: float) -> tuple[Array, float]:
+    """The source rectified, and the slope by which the products are still to rectify it.
+
+    Here it is done once and for all. A backend whose products rectify what they read at no cost
+    leaves the source as it is.
+    """
+    return rectify(b, source, low=slope), 1.0
+
+
+@kernel
 def correlate(
     b: Any,
     source: Array,
@@ -129,40 +148,99 @@ def correlate(
     step: Tap,
     size: Tap,
     out: Array | None = None,
+    bias: Array | None = None,
+    slope: float = 1.0,
+    like: Array | None = None,
+    gate: float = 1.0,
 ) -> Array:
-    """``out[n, i, j] = Σ_t source[n, i·step + tap_t] · weight[t]``.
+    """``out[n, i, j] = bias + Σ_t source[n, i·step + tap_t] · weight[t]``; zeros outside source.
 
     Args:
         b: the backend.
-        source: (N, H, W, C), contiguous, large enough for every tap of every window.
+        source: (N, H, W, C).
         weight: (taps, C, O).
-        taps: the offsets, one for each matrix of ``weight``.
+        taps: the offsets, one for each matrix of ``weight``; they may be negative.
         step: distance between windows.
         size: number of windows down and across.
         out: where to write the result; made if not given.
+        bias: (O,), or None for 0.
+        slope: of the rectifier applied to source first, leaky if not 0; 1 for none.
+        like: as the result; where it is not positive, the result is multiplied by ``gate``.
+        gate: the slope on the way back through a rectifier.
 
     Returns:
         (N, rows, columns, O); contiguous unless ``out`` is not.
     """
     xp = b.xp
-    n, _, _, c = source.shape
-    outputs = weight.shape[2]
     if out is None:
-        out = xp.empty((n, *size, outputs), dtype=source.dtype)
+        out = xp.empty((source.shape[0], *size, weight.shape[2]), dtype=source.dtype)
     if not source.size or not weight.size or not out.size:
         out[...] = 0
-        return out
+        return _finish(b, out, bias, like, gate)
+    for part in _pieces(b, source, taps, step, size, slope):
+        near = None if like is None else like[part]
+        _correlate(b, source[part], weight, taps, step, size, out[part], slope)
+        _finish(b, out[part], bias, near, gate)
+    return out
+
+
+def _correlate(
+    b: Any,
+    source: Array,
+    weight: Array,
+    taps: Sequence[Tap],
+    step: Tap,
+    size: Tap,
+    out: Array,
+    slope: float,
+) -> None:
+    """:func:`correlate` for a piece of the batch, into ``out``."""
+    c, outputs = weight.shape[1:]
+    source, taps = _framed(b, _rectified(b, source, slope), taps, step, size)
     matrix = weight.reshape(len(taps) * c, outputs)
     if _is_whole(source, taps, step, size):
-        rows = source.reshape(-1, c)
-        _write(b, rows, matrix, out)
+        _write(b, source.reshape(-1, c), matrix, out)
     elif _in_bands(taps, step, size, c):
         _correlate_bands(b, source, weight, taps, out)
     else:
         for part in _batches(b, source, len(taps), size):
             windows = gather_windows(b, source[part], taps, step, size)
             _write(b, windows.reshape(-1, len(taps) * c), matrix, out[part])
+
+
+def _pieces(
+    b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: Tap, slope: float
+) -> list[slice]:
+    """The batch cut so that what is prepared of a piece is still in the cache when it is used."""
+    if slope == 1 and _is_whole(source, taps, step, size):
+        return [slice(0, source.shape[0])]
+    span = max(last - first for first, last in _runs(taps))
+    return _batches(b, source, span + 1, size)
+
+
+def _rectified(b: Any, source: Array, slope: float) -> Array:
+    return source if slope == 1 else rectify(b, source, low=slope)
+
+
+def _finish(b: Any, out: Array, bias: Array | None, like: Array | None, low: float) -> Array:
+    if bias is not None:
+        add_bias(b, out, bias)
+    if like is not None and not low:
+        b.xp.multiply(out, like > 0, out=out)
+    elif like is not None:
+        out[...] = gate_of(b, out, like, low=low)
     return out
+
+
+def _framed(
+    b: Any, source: Array, taps: Sequence[Tap], step: Tap, size: Tap
+) -> tuple[Array, list[Tap]]:
+    """The source grown by zeros or cut until every read falls inside, and the taps moved along."""
+    first = [min(tap[d] for tap in taps) for d in (0, 1)]
+    last = [max(tap[d] for tap in taps) + (size[d] - 1) * step[d] + 1 for d in (0, 1)]
+    low = [max(-first[d], 0) for d in (0, 1)]
+    high = [max(last[d] - source.shape[1 + d], 0) for d in (0, 1)]
+    return grown(b, source, low, high), [(y + low[0], x + low[1]) for y, x in taps]
 
 
 def _write(b: Any, rows: Array, matrix: Array, out: Array) -> None:
@@ -176,27 +254,47 @@ def _write(b: Any, rows: Array, matrix: Array, out: Array) -> None:
         out[...] = result.reshape(out.shape)
 
 
-def correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], step: Tap) -> Array:
+@kernel
+def correlate_weight(
+    b: Any,
+    source: Array,
+    grad: Array,
+    taps: Sequence[Tap],
+    step: Tap,
+    slope: float = 1.0,
+    with_bias: bool = False,
+) -> tuple[Array, Array | None]:
     """The gradient of :func:`correlate` by its weight: ``Σ source[i·step + tap_t] · grad[i]``.
 
-    (N, H, W, C), (N, rows, columns, O) -> (taps, C, O); the sum is over samples and windows.
+    (N, H, W, C), (N, rows, columns, O) -> (taps, C, O); the sum is over samples and windows, and
+    again there are zeros outside source, and it is rectified with ``slope``. The second result is
+    the bias's gradient (O,), if asked for.
     """
-    xp = b.xp
     c, outputs = source.shape[3], grad.shape[3]
-    size = (grad.shape[1], grad.shape[2])
-    total = xp.zeros((len(taps) * c, outputs), dtype=source.dtype)
+    total = b.xp.zeros((len(taps) * c, outputs), dtype=source.dtype)
     if grad.size and total.size:
-        if _is_whole(source, taps, step, size):
-            total = _product_of_columns(b, source.reshape(-1, c), grad.reshape(-1, outputs))
-        elif _in_bands(taps, step, size, c):
-            return _correlate_weight_bands(b, source, grad, taps)
-        else:
-            for part in _batches(b, source, len(taps), size):
-                windows = gather_windows(b, source[part], taps, step, size)
-                total += _product_of_columns(
-                    b, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
-                )
-    return total.reshape(len(taps), c, outputs)
+        size = grad.shape[1:3]
+        for part in _pieces(b, source, taps, step, size, slope):
+            ready, moved = _framed(b, _rectified(b, source[part], slope), taps, step, size)
+            total += _correlate_weight(b, ready, grad[part], moved, step)
+    bias = sum_rows(b, grad.reshape(-1, outputs)) if with_bias else None
+    return total.reshape(len(taps), c, outputs), bias
+
+
+def _correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], step: Tap) -> Array:
+    """The same for a piece of the batch: (taps · C, O)."""
+    c, outputs, size = source.shape[3], grad.shape[3], grad.shape[1:3]
+    if _is_whole(source, taps, step, size):
+        return _product_of_columns(b, source.reshape(-1, c), grad.reshape(-1, outputs))
+    if _in_bands(taps, step, size, c):
+        return _correlate_weight_bands(b, source, grad, taps).reshape(-1, outputs)
+    total = b.xp.zeros((len(taps) * c, outputs), dtype=source.dtype)
+    for part in _batches(b, source, len(taps), size):
+        windows = gather_windows(b, source[part], taps, step, size)
+        total += _product_of_columns(
+            b, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
+        )
+    return total
 
 
 def _product_of_columns(b: Any, left: Array, right: Array) -> Array:

@@ -16,6 +16,8 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import spread
 from minigen.ops._triad import Geometry, convolve, convolve_transpose
+from minigen.ops.activation import leaky_relu
+from minigen.ops.rectified import rectified_convolution
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "masked_conv2d"]
 
@@ -28,6 +30,7 @@ def conv2d(
     padding: int | Sequence[int] | str = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    rectify: float | None = None,
 ) -> Tensor:
     """Cross-correlation with learned kernels, as in ``torch.nn.functional.conv2d``.
 
@@ -42,6 +45,8 @@ def conv2d(
         padding: zeros added on each side; or ``"same"``, ``"valid"``.
         dilation: distance between the taps of a window.
         groups: input and output channels are cut into this many independent parts.
+        rectify: slope of a rectifier applied to the input first: 0 for ``relu``, 0.2 for
+            ``leaky_relu(…, 0.2)``; None for none. Faster than the two after one another.
 
     Returns:
         (N, O, H', W') with ``H' = ⌊(H + 2p - d(kh - 1) - 1)/s⌋ + 1``.
@@ -49,7 +54,9 @@ def conv2d(
     Raises:
         ValueError: shapes or options do not fit.
     """
-    return _convolution("conv2d", input, weight, bias, stride, padding, dilation, groups, 2)
+    return _convolution(
+        "conv2d", input, weight, bias, stride, padding, dilation, groups, 2, None, rectify
+    )
 
 
 def conv1d(
@@ -60,9 +67,12 @@ def conv1d(
     padding: int | Sequence[int] | str = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    rectify: float | None = None,
 ) -> Tensor:
     """:func:`conv2d` with one spatial dimension: (N, C, L), (O, C/groups, k) -> (N, O, L')."""
-    return _convolution("conv1d", input, weight, bias, stride, padding, dilation, groups, 1)
+    return _convolution(
+        "conv1d", input, weight, bias, stride, padding, dilation, groups, 1, None, rectify
+    )
 
 
 def masked_conv2d(
@@ -74,6 +84,7 @@ def masked_conv2d(
     padding: int | Sequence[int] | str = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
+    rectify: float | None = None,
 ) -> Tensor:
     """:func:`conv2d` with ``weight · mask``, computing only what the mask leaves.
 
@@ -84,13 +95,13 @@ def masked_conv2d(
         mask: a host array of 0 and 1 that broadcasts to the weight. (kh, kw) costs exactly
             its ones; one that differs between channels, (O, C/groups, kh, kw), costs the
             places that any channel uses.
-        stride, padding, dilation, groups: as in :func:`conv2d`.
+        stride, padding, dilation, groups, rectify: as in :func:`conv2d`.
 
     Raises:
         ValueError: the mask does not fit the weight.
     """
     if mask is None:
-        return conv2d(input, weight, bias, stride, padding, dilation, groups)
+        return conv2d(input, weight, bias, stride, padding, dilation, groups, rectify)
     mask = np.asarray(mask, dtype=bool)
     if mask.ndim < 2 or weight.ndim != 4 or not _broadcasts(mask.shape, weight.shape):
         raise ValueError(f"masked_conv2d: mask {mask.shape} does not fit weight {weight.shape}")
@@ -100,7 +111,7 @@ def masked_conv2d(
         weight = weight * functions.cast(_constant(mask), dtype=weight.dtype)
     taps = tuple(np.flatnonzero(used).tolist())
     return _convolution(
-        "masked_conv2d", input, weight, bias, stride, padding, dilation, groups, 2, taps
+        "masked_conv2d", input, weight, bias, stride, padding, dilation, groups, 2, taps, rectify
     )
 
 
@@ -126,6 +137,7 @@ def _convolution(
     groups: int,
     dims: int,
     taps: tuple[int, ...] | None = None,
+    rectify: float | None = None,
 ) -> Tensor:
     """Check, bring to two spatial dimensions, convolve, add the bias, bring back."""
     if w.ndim != dims + 2 or x.ndim not in (dims + 1, dims + 2):
@@ -135,7 +147,7 @@ def _convolution(
         )
     if x.ndim == dims + 1:
         one = _convolution(
-            name, x.unsqueeze(0), w, bias, stride, padding, dilation, groups, dims, taps
+            name, x.unsqueeze(0), w, bias, stride, padding, dilation, groups, dims, taps, rectify
         )
         return one.squeeze(0)
     stride = spread(stride, dims, "stride", 1)
@@ -151,7 +163,13 @@ def _convolution(
     if dims == 1:  # (N, C, L) -> (N, C, 1, L)
         x, w = x.unsqueeze(2), w.unsqueeze(2)
         stride, dilation, pads = (1, *stride), (1, *dilation), ((0, 0), *pads)
-    out = convolve(x, w, bias, how=Geometry(stride, pads, dilation, groups, taps))
+    if rectify is not None and not rectify >= 0:
+        raise ValueError(f"{name}: rectify must be a number ≥ 0 or None, got {rectify}")
+    how = Geometry(stride, pads, dilation, groups, taps)
+    if rectify is not None and groups == 1:
+        out = rectified_convolution(x, w, bias, how=how, slope=float(rectify))
+    else:
+        out = convolve(x if rectify is None else leaky_relu(x, rectify), w, bias, how=how)
     return out.squeeze(2) if dims == 1 else out
 
 

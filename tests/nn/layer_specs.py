@@ -148,6 +148,7 @@ def _convolution(dims: int, transposed: bool = False) -> Any:
             options["padding"] = draw(st.integers(0, k // 2))
             options["output_padding"] = draw(st.integers(0, stride - 1))
         else:
+            options["rectify"] = draw(st.sampled_from([None, None, 0.0, 0.2]))
             options["padding_mode"] = draw(
                 st.sampled_from(["zeros", "reflect", "replicate", "circular"])
             )
@@ -157,6 +158,21 @@ def _convolution(dims: int, transposed: bool = False) -> Any:
         return LayerCase((c, o, k), options, (_numbers(draw, n, c, *(5, 6)[:dims]),))
 
     return cases
+
+
+def _convolution_twin(dims: int) -> Any:
+    """PyTorch's with the rectifier before it."""
+    base = torch.nn.Conv1d if dims == 1 else torch.nn.Conv2d
+
+    class Rectified(base):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, rectify: float | None, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.slope = 1.0 if rectify is None else rectify
+
+        def forward(self, x: Any) -> Any:
+            return super().forward(F.leaky_relu(x, self.slope))
+
+    return Rectified
 
 
 @st.composite
@@ -361,8 +377,8 @@ SPECS = [
     LayerSpec("Dropout2d", _dropout, train=False, wrong=(3, 2)),
     LayerSpec("Linear", _linear, wrong=(2, 9)),
     LayerSpec("Embedding", _embedding, wrong=(2, 9)),
-    LayerSpec("Conv1d", _convolution(1), wrong=(2, 9, 6)),
-    LayerSpec("Conv2d", _convolution(2), wrong=(2, 9, 6, 6)),
+    LayerSpec("Conv1d", _convolution(1), _convolution_twin(1), wrong=(2, 9, 6)),
+    LayerSpec("Conv2d", _convolution(2), _convolution_twin(2), wrong=(2, 9, 6, 6)),
     LayerSpec("ConvTranspose1d", _convolution(1, True), wrong=(2, 9, 6)),
     LayerSpec("ConvTranspose2d", _convolution(2, True), wrong=(2, 9, 6, 6)),
     LayerSpec("MaskedConv2d", _masked, _masked_twin, wrong=(2, 11, 6, 6)),

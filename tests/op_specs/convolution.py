@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigen.autograd.primitive import registry
 from minigen.ops._triad import Geometry
 
-from .core import Case, Spec, arrays, torch
+from .core import REAL, SMOOTH_AT_0, Case, Domain, Spec, arrays, torch
 
 # ---------------------------------------------------------------- convolution
 
@@ -33,7 +33,9 @@ def _each(value: Any, dims: int) -> tuple[int, ...]:
 
 
 @st.composite
-def convolution(draw: Any, dims: int, bias: bool = True, batched: bool = True) -> Case:
+def convolution(
+    draw: Any, dims: int, bias: bool = True, batched: bool = True, domain: Domain = REAL
+) -> Case:
     """Input, weight and bias of a convolution with ``dims`` spatial dimensions."""
     options = draw(_options(dims))
     groups = options["groups"] = draw(st.sampled_from([1, 1, 2]))
@@ -47,7 +49,7 @@ def convolution(draw: Any, dims: int, bias: bool = True, batched: bool = True) -
     batch = (draw(st.integers(0, 2)),) if batched else draw(st.sampled_from([(), (2,)]))
     inputs, outputs = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     xs = [
-        draw(arrays((*batch, inputs * groups, *size))),
+        draw(arrays((*batch, inputs * groups, *size), domain)),
         draw(arrays((outputs * groups, inputs, *kernel))),
     ]
     if bias:
@@ -151,6 +153,23 @@ def np_conv_transpose(
 
 
 @st.composite
+def rectified(draw: Any, dims: int, bias: bool) -> Case:
+    """A convolution of what a rectifier leaves of the input."""
+    case = draw(convolution(dims, bias, domain=SMOOTH_AT_0))
+    return Case(case.arrays, {**case.options, "rectify": draw(st.sampled_from([0.0, 0.2, 1.5]))})
+
+
+def _np_rectified(x: Any, *rest: Any, rectify: float, **options: Any) -> Any:
+    return np_conv(np.where(x > 0, x, rectify * x), *rest, **options)
+
+
+def _torch_rectified(x: Any, *rest: Any, rectify: float, **options: Any) -> Any:
+    functional = torch.nn.functional
+    convolve = functional.conv1d if rest[0].ndim == 3 else functional.conv2d
+    return convolve(functional.leaky_relu(x, rectify), *rest, **options)
+
+
+@st.composite
 def masked(draw: Any) -> Case:
     """A convolution with some of its kernel's places masked, for all channels or for each."""
     case = draw(convolution(2))
@@ -220,6 +239,11 @@ SPECS = [
         Spec(f"conv{dims}d", convolution(dims, bias, batched), numpy=np_conv,
              torch=f"nn.functional.conv{dims}d", ops=("convolve", "convolve_weight"))
         for dims, bias, batched in [(2, True, True), (2, False, False), (1, True, True)]
+    ],
+    *[
+        Spec(f"conv{dims}d", rectified(dims, bias), numpy=_np_rectified, torch=_torch_rectified,
+             ops=("convolve_rectified",))
+        for dims, bias in [(2, True), (2, False), (1, True)]
     ],
     Spec("conv2d", _big(), numpy=lambda *xs, padding: np_conv(*xs, padding=padding),
          torch="nn.functional.conv2d", order=1),

@@ -29,7 +29,16 @@ from minigen.backends.compiled.loops.attention import (
     softmax_over_keys,
     softmax_over_keys_backward,
 )
-from minigen.backends.compiled.loops.convolution import add_bias, gather_windows, scatter_windows
+from minigen.backends.compiled.loops.convolution import (
+    Windows,
+    add_bias,
+    add_parts,
+    correlate,
+    correlate_weight,
+    fill_up,
+    gather_windows,
+    scatter_windows,
+)
 from minigen.backends.compiled.loops.cross_entropy import mean_cross_entropy
 from minigen.backends.compiled.loops.dense import (
     bias_and_rectify,
@@ -51,19 +60,27 @@ from minigen.backends.compiled.loops.normalization import (
 )
 from minigen.backends.compiled.loops.optimizer import adam_step, average_step
 from minigen.backends.compiled.loops.recurrent import lstm_cell, lstm_cell_backward
+from minigen.backends.compiled.loops.tile import FUSED, LANES
 
 __all__ = [
+    "FUSED",
+    "LANES",
+    "Windows",
     "adam_step",
     "add_bias",
     "add_groups",
+    "add_parts",
     "average_step",
     "bce_with_logits",
     "bias_and_rectify",
     "bias_and_sigmoid",
     "bias_and_tanh",
+    "correlate",
+    "correlate_weight",
     "couple",
     "couple_backward",
     "cross_entropy_rows",
+    "fill_up",
     "gate",
     "gate_and_sum",
     "gate_backward",
