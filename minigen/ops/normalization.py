@@ -141,7 +141,8 @@ def _(b, g, inputs, out, saved, needs, *, count, eps):
     """The three gradients together."""
     weight = inputs[1]
     scale = None if weight is None else weight.reshape(-1)
-    grads = normalize_rows_backward(b, g.reshape(saved[0].shape), *saved, scale)
+    normed, inverse = saved
+    grads = normalize_rows_backward(b, g.reshape(normed.shape), normed, inverse, scale)
     return tuple([None if v is None else y.reshape(v.shape) for v, y in zip(inputs, grads)])
 
 

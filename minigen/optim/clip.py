@@ -39,10 +39,11 @@ def _stretches(gradients: list[Tensor]) -> list[Array]:
     That is where an optimizer puts them (see ``flat.py``). What has gaps stays as it is.
     """
     found: list[Array] = []
-    buffer, start, stop = None, 0, 0  # the last stretch: buffer[start:stop]
+    buffer: Any = None
+    start = stop = 0  # the last stretch: buffer[start:stop]
     for grad in gradients:
         x = grad.data
-        base = getattr(x, "base", None)
+        base: Any = getattr(x, "base", None)
         if not x.flags.c_contiguous or not isinstance(base, type(x)) or base.ndim != 1:
             found.append(x.reshape(-1) if x.flags.c_contiguous else x)
             buffer = None
