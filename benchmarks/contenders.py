@@ -99,7 +99,7 @@ CONTENDERS: dict[str, Contender] = {
             "minigen",
             no_settings,
             is_peer=False,
-            environment={"MINIGEN_NUMBA": "0"},
+            environment={"MINIGEN_NUMBA": "0", "MINIGEN_BLAS": "numpy"},
         ),
         Contender(
             "minigen-numba",
