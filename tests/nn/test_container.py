@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import minigen as mg
 from minigen import nn
+from minigen.autograd.tape import reachable
 
 
 def test_sequential_is_a_sequence():
@@ -62,3 +64,18 @@ def test_only_modules_go_in():
         nn.Sequential(nn.ReLU(), lambda x: x)
     with pytest.raises(TypeError, match=r"ModuleList\[0\] must be a Module, got type"):
         nn.ModuleList([nn.ReLU])
+
+
+def test_a_dense_layer_takes_its_activation_along_unless_somebody_listens():
+    first, act = mg.nn.Linear(3, 4), mg.nn.LeakyReLU(0.2)
+    both = mg.nn.Sequential(first, act, mg.nn.Linear(4, 2), mg.nn.Sigmoid(), act, act)
+    x = mg.tensor(np.linspace(-1, 1, 6).reshape(2, 3).astype(np.float32))
+    ops = [node.op.name for node in reachable([both(x).node])]
+    assert ops.count("dense") == 2
+    assert ops.count("linear") == 0
+    assert ops.count("leaky_relu") == 2
+    expected = both(x).numpy()
+    heard = []
+    act.register_forward_hook(lambda module, args, out: heard.append(out.shape))
+    np.testing.assert_allclose(both(x).numpy(), expected, rtol=1e-6)
+    assert heard == [(2, 4), (2, 2), (2, 2)]
