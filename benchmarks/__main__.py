@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         default=[name for name, contender in CONTENDERS.items() if contender.by_default],
         help=f"among {', '.join(CONTENDERS)} (default: %(default)s)",
     )
-    arguments.add_argument("--rounds", type=int, help="rounds of turns (default: 9; quick: 3)")
+    arguments.add_argument("--rounds", type=int, help="rounds of turns (default: 7; quick: 3)")
     arguments.add_argument(
         "--threads", type=int, help="threads that every contender may use (default: all cores)"
     )
@@ -66,21 +66,31 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         effort = dataclasses.replace(effort, rounds=options.rounds)
     contenders = [CONTENDERS[name] for name in options.contenders]
     machine, began = describe(), time.perf_counter()
-    measured = []
+    measured: list[dict[str, Any]] = []
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "effort": dataclasses.asdict(effort),
+    }
     for specification in options.workloads:
         if specification in PROBES:
             measured.append(run_probe(specification, options.quick))
         else:
             measured.append(measure(specification, contenders, effort, say))
-    rows = targets.evaluate(measured)
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine,
-        "effort": dataclasses.asdict(effort),
-        "seconds": time.perf_counter() - began,
-        "measured": measured,
-        "targets": rows,
-    }
+        results |= {
+            "seconds": time.perf_counter() - began,
+            "measured": measured,
+            "targets": targets.evaluate(measured),
+        }
+        save(results, options.out)  # so that a run that is stopped leaves what it has
+    return results
+
+
+def save(results: dict[str, Any], folder: Path) -> Path:
+    """Write the JSON."""
+    path = folder / "benchmark.json"
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def run_probe(name: str, quick: bool) -> dict[str, Any]:
@@ -120,8 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     print("\n" + "\n".join(markdown.table(results)))
     if results["targets"]:
         print("\n" + "\n".join(targets.lines(results["targets"])))
-    json_path, chart_path = options.out / "benchmark.json", options.out / "benchmark.png"
-    json_path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    json_path, chart_path = save(results, options.out), options.out / "benchmark.png"
     growth_path = options.out / "sampling.png"
     print(f"\n{json_path}")
     if chart.draw(results, chart_path):

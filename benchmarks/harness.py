@@ -28,9 +28,9 @@ UNITS = {"ms": 1e3, "µs": 1e6}
 class Effort:
     """How long to measure; all times in seconds."""
 
-    rounds: int = 9
-    turn: float = 0.3
-    warm_up: float = 0.6
+    rounds: int = 7
+    turn: float = 0.25
+    warm_up: float = 0.5
     rest: float = 0.04
     tuning_turn: float = 0.2
     finalists: int = 2

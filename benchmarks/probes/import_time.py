@@ -92,7 +92,7 @@ def in_turns(takes: dict[str, Take], rounds: int) -> dict[str, list[float]]:
 
 def probe(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
     """Median import times of the libraries that are installed, and of the first VAE steps."""
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     libraries = [
         name
         for name in ["numpy", "minigen", "torch", "jax"]
