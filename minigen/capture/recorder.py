@@ -159,17 +159,19 @@ class Recorder(Backend):
         if function in _FROM_HOST and not any(self._is_ours(value) for value in args):
             return self.constant(function(*args, **options))
 
-        refs: Any = self._template(args), {key: self._template(v) for key, v in options.items()}
+        refs = self._template(args)
+        option_refs = {key: self._template(value) for key, value in options.items()}
         plain_options = {key: plain(value) for key, value in options.items()}
         if given:
             function(*plain(args), **plain_options, out=plain(out))
-            self._add(function, *refs, tuple([self.ref(x) for x in given]))
+            self._add(function, refs, option_refs, tuple([self.ref(x) for x in given]))
             return given[0] if len(given) == 1 else given
         if function in _WRITING or getattr(function, "__name__", "") == "at":
             function(*plain(args), **plain_options)
-            self._add(function, *refs, ())
+            self._add(function, refs, option_refs, ())
             return None
-        return self._made(function, refs, function(*plain(args), **plain_options))
+        result = function(*plain(args), **plain_options)
+        return self._made(function, refs, option_refs, result)
 
     def _is_ours(self, value: Any) -> bool:
         return isinstance(value, np.ndarray) and (isinstance(value, Traced) or self.knows(value))
@@ -188,12 +190,12 @@ class Recorder(Backend):
             self._add(np.ndarray.fill, (self.ref(made), value), {}, ())
         return made.view(Traced)
 
-    def _made(self, function: Any, refs: Any, result: Any) -> Any:
+    def _made(self, function: Any, refs: Any, option_refs: Any, result: Any) -> Any:
         """The results of a call, traced; a call whose results are all views is not written down."""
         several = isinstance(result, (tuple, list))
         results = [_as_array(part) for part in result] if several else [_as_array(result)]
         if not all(isinstance(part, np.ndarray) for part in results):
-            if any(isinstance(value, Ref) for value in refs[0]):
+            if any(isinstance(value, Ref) for value in refs):
                 raise host_read(getattr(function, "__name__", str(function)))
             return result
         fresh = [part for part in results if not self.knows(part)]
@@ -201,7 +203,7 @@ class Recorder(Backend):
             for part in fresh:
                 if not self.knows(part):
                     self.root_of(owner_of(part), MADE)
-            self._add(function, *refs, tuple([self.ref(part) for part in results]))
+            self._add(function, refs, option_refs, tuple([self.ref(part) for part in results]))
         traced = [part.view(Traced) for part in results]
         if not several:
             return traced[0]
