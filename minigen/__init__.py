@@ -18,6 +18,7 @@ from minigen.ops.attention import *
 from minigen.ops.convolution import *
 from minigen.ops.coupling import *
 from minigen.ops.creation import *
+from minigen.ops.dense import *
 from minigen.ops.einsum import *
 from minigen.ops.elementwise import *
 from minigen.ops.indexing import *

@@ -24,6 +24,8 @@ it needs, and only that is kept in memory until the backward pass:
 ``into``        the array in which the gradient would best be written, or None. It is given
                 in an ordinary backward pass for a parameter of an optimizer, whose gradients
                 lie side by side in one buffer; a rule may ignore it
+``onto``        the same array where it holds an earlier gradient of this backward pass, to
+                which the rule may add its own; it then returns it. Otherwise None
 ==============  ==========================================================================
 
 ``f`` is the trick by which a rule is written once and executed in two ways. It holds all
@@ -44,13 +46,15 @@ is replayed when somebody asks for the gradient of its gradient::
     def _(b, g, inputs, out, saved, needs, *, eps):
         ...
         return g_x, g_weight, g_bias
+
+A backward kernel with a parameter ``places`` is given, for each input, its pair (into, onto).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,11 +89,11 @@ class _RawFunctions:
     """``f`` for raw arrays: every primitive's forward function, on one backend."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.xp = backend.xp  # for a rule that writes into an array it was given
+        self.backend = backend  # these two for a rule that writes into an array it was given
+        self.xp = backend.xp
 
     def __getattr__(self, name: str) -> Any:
-        forward = functools.partial(registry[name].forward, self._backend)
+        forward = functools.partial(registry[name].forward, self.backend)
         setattr(self, name, forward)
         return forward
 
@@ -224,7 +228,7 @@ class Plan:
     __slots__ = ("keep", "rules")
 
     INPUT, OUT, SHAPE, DTYPE = range(4)
-    INTO = -1  # not saved: found when the rule runs
+    INTO, ONTO = -1, -2  # not saved: found when the rule runs
 
     def __init__(self, op: Primitive, mask: int) -> None:
         keep: list[tuple[int, int]] = []
@@ -235,8 +239,8 @@ class Plan:
                 continue
             where: list[Any] = []
             for wanted in list(inspect.signature(rule).parameters)[2:]:
-                if wanted == "into":
-                    where.append(Plan.INTO)
+                if wanted in ("into", "onto"):
+                    where.append(Plan.INTO if wanted == "into" else Plan.ONTO)
                     continue
                 source = self._source(op, wanted)
                 if source is None:
@@ -380,7 +384,7 @@ class Primitive(_Operation):
         grad: Any,
         needed: set[Any] | None,
         create_graph: bool,
-        arrived: Container[Any] | None = None,
+        arrived: Mapping[Any, Any] | None = None,
     ) -> Sequence[Any]:
         """Run the rules: on raw arrays, or on tensors when ``create_graph``."""
         f: Any = functions if create_graph else raw_functions(active.backend)
@@ -393,9 +397,14 @@ class Primitive(_Operation):
             if needed is not None and node.inputs[index] not in needed:
                 continue
             if Plan.INTO in where:
-                into = _buffer_of(node.inputs[index], arrived)
+                into, onto = _places(node.inputs[index], arrived)
                 arguments = [
-                    into if w == Plan.INTO else _argument(w, saved, options) for w in where
+                    into
+                    if w == Plan.INTO
+                    else onto
+                    if w == Plan.ONTO
+                    else _argument(w, saved, options)
+                    for w in where
                 ]
             else:
                 arguments = [options[w] if type(w) is str else saved[w] for w in where]
@@ -421,11 +430,17 @@ def _argument(where: Any, saved: Sequence[Any], options: dict[str, Any]) -> Any:
     return options[where] if type(where) is str else saved[where]
 
 
-def _buffer_of(edge: Any, arrived: Container[Any] | None) -> Array | None:
-    """The gradient buffer of a leaf to which no gradient has come yet, else None."""
-    if arrived is None or type(edge) is Node or edge.grad is not None or edge in arrived:
-        return None
-    return edge.grad_buffer
+def _places(edge: Any, arrived: Mapping[Any, Any] | None) -> tuple[Array | None, Array | None]:
+    """Where a leaf's gradient may be written (into), or added (onto); None where it may not.
+
+    The first of a backward pass goes into the leaf's buffer; a later one may be added to it there.
+    """
+    if arrived is None or type(edge) is Node or edge is None or edge.grad_buffer is None:
+        return None, None
+    held = arrived.get(edge)
+    if held is not None:
+        return None, held if held is edge.grad_buffer else None
+    return (edge.grad_buffer, None) if edge.grad is None else (None, None)
 
 
 def _on_tape(array: Array, edge: Any) -> Tensor:
@@ -464,6 +479,7 @@ class Fused(_Operation):
         no gradient arrived.
         """
         self.backward_kernel = kernel
+        self._wants_places = "places" in inspect.signature(kernel).parameters
         return kernel
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -510,7 +526,7 @@ class Fused(_Operation):
         grad: Any,
         needed: set[Any] | None,
         create_graph: bool,
-        arrived: Container[Any] | None = None,
+        arrived: Mapping[Any, Any] | None = None,
     ) -> Sequence[Any]:
         """The backward kernel; under ``create_graph``, the gradient of the replayed reference."""
         if create_graph:
@@ -518,6 +534,11 @@ class Fused(_Operation):
         arrays, outs, saved = node.saved
         needs = [e is not None and (needed is None or e in needed) for e in node.inputs]
         out = outs if isinstance(grad, list) else outs[0]
+        if self._wants_places:
+            places = [_places(e, arrived) if need else None for e, need in zip(node.inputs, needs)]
+            return self.backward_kernel(
+                active.backend, grad, arrays, out, saved, needs, places=places, **node.options
+            )
         return self.backward_kernel(active.backend, grad, arrays, out, saved, needs, **node.options)
 
     def _replay(self, node: Node, grad: Any, needed: set[Any] | None) -> Sequence[Any]:

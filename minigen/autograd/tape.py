@@ -21,12 +21,13 @@ Two ways to run the same walk
 Who owns a gradient
     The first gradient to reach a node is *borrowed*: it may be an array that somebody else
     also holds (``add`` hands the same one to both inputs). A second one makes a fresh sum,
-    which is *owned*, and later ones are added into it in place.
+    which is *owned*, and later ones are added into it in place. A parameter's gradient that a rule
+    has written into the parameter's own buffer is owned from the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from minigen.autograd import writes
@@ -45,7 +46,7 @@ class Operation(Protocol):
         grad: Any,
         needed: set[Any] | None,
         create_graph: bool,
-        arrived: Container[Any] | None = None,
+        arrived: Mapping[Any, Any] | None = None,
     ) -> Sequence[Any]:
         """The gradient for each of ``node.inputs`` (None where there is none)."""
 
@@ -112,7 +113,7 @@ class _Pick:
         grad: Any,
         needed: set[Any] | None,
         create_graph: bool,
-        arrived: Container[Any] | None = None,
+        arrived: Mapping[Any, Any] | None = None,
     ) -> Sequence[Any]:
         raise AssertionError("the walk collects the outputs of one op itself")
 
@@ -177,7 +178,9 @@ def backpropagate(
         held = pending.get(edge)
         if held is None:
             pending[edge] = grad
-        elif edge in owned and not create_graph:
+        elif held is grad and _in_its_buffer(edge, grad):
+            return  # the rule has added it there itself
+        elif (edge in owned or _in_its_buffer(edge, held)) and not create_graph:
             held += grad
             pending[edge] = held  # a 0-d value may be a new object
         else:
@@ -224,6 +227,11 @@ def backpropagate(
                     deliver(edge, gradient)
     found.update((edge, grad) for edge, grad in pending.items() if wanted is None or edge in wanted)
     return found, owned
+
+
+def _in_its_buffer(edge: Any, grad: Any) -> bool:
+    """Whether the gradient lies in the buffer of its own leaf, which nobody else holds."""
+    return type(edge) is not Node and grad is edge.grad_buffer
 
 
 def _call_hook(hook: Callable[[Any], Any], grad: Any, create_graph: bool) -> Any:

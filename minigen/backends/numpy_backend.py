@@ -1,4 +1,4 @@
-"""The CPU backend: NumPy as it is, with compiled kernels where Numba is installed."""
+"""The CPU backend: NumPy as it is, with compiled kernels where Numba is, and MKL where it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from minigen.backends import compiled
 from minigen.backends.base import Array, Backend, MemoryFigures
+from minigen.backends.compiled import mkl, products
 
 
 class NumpyStream:
@@ -74,6 +75,8 @@ class NumpyBackend(Backend):
         _keep_freed_memory()
         if compiled.available():
             self.kernels = dict(compiled.KERNELS)
+        if mkl.available():
+            self.kernels |= {kernel.__name__: kernel for kernel in products.KERNELS}
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         """``numpy.asarray``: no copy when ``value`` is already such an array."""

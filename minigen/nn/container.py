@@ -60,15 +60,24 @@ class _Numbered(Module):
 
 
 class Sequential(_Numbered):
-    """Each module's output is the next one's input."""
+    """Each module's output is the next one's input.
+
+    A module may compute the next one's part as well (``Module.with_next``), where nobody listens in
+    between: a dense layer does the activation behind it in the same pass.
+    """
 
     def __init__(self, *modules: Module) -> None:
         super().__init__(modules)
 
     def forward(self, x: Any) -> Any:
         """``x`` through all modules, first to last."""
-        for module in self.children():
-            x = module(x)
+        modules = list(self.children())
+        place = 0
+        while place < len(modules):
+            module = modules[place]
+            both = module.with_next(modules[place + 1]) if place + 1 < len(modules) else None
+            x = module(x) if both is None else both(x)
+            place += 1 if both is None else 2
         return x
 
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigen.autograd.tensor import Tensor
 from minigen.nn import init
 from minigen.nn._arguments import positive
+from minigen.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
 from minigen.ops.creation import empty
+from minigen.ops.dense import dense
 from minigen.ops.linalg import linear
 from minigen.ops.random import Generator
 
 __all__ = ["Flatten", "Linear", "Unflatten"]
+
+FUSED: dict[type[Module], str] = {
+    ReLU: "relu",
+    LeakyReLU: "leaky_relu",
+    Sigmoid: "sigmoid",
+    Tanh: "tanh",
+}
+"""The activations that ``dense`` computes in the same op."""
 
 
 class Linear(Module):
@@ -52,6 +63,19 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, in_features) -> (…, out_features)."""
+        return linear(self._checked(input), self.weight, self.bias)
+
+    def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
+        """A dense layer and the activation behind it as one op, if it is one of those that can."""
+        bias, fused = self.bias, FUSED.get(type(following))
+        if type(self) is not Linear or fused is None or bias is None:
+            return None
+        slope = getattr(following, "negative_slope", 1.0)
+        if self.is_hooked or following.is_hooked or not 0 < slope <= 1:
+            return None
+        return lambda x: dense(self._checked(x), self.weight, bias, fused, slope)
+
+    def _checked(self, input: Tensor) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"Linear: input must be a Tensor, got {type(input).__name__}")
         if input.ndim == 0 or input.shape[-1] != self.in_features:
@@ -59,7 +83,7 @@ class Linear(Module):
                 f"Linear: input must have {self.in_features} features in its last dimension, "
                 f"got shape {input.shape}"
             )
-        return linear(input, self.weight, self.bias)
+        return input
 
     def multiply_adds(self, args: tuple[Any, ...], output: Tensor) -> int:
         """One for each weight and row."""

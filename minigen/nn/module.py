@@ -72,7 +72,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward``, with the hooks before and after it."""
-        if not self._forward_pre_hooks and not self._forward_hooks:
+        if not self.is_hooked:
             return self.forward(*args, **kwargs)
         for before in list(self._forward_pre_hooks):
             before(self, args)
@@ -81,6 +81,15 @@ class Module:
             changed = after(self, args, output)
             output = output if changed is None else changed
         return output
+
+    @property
+    def is_hooked(self) -> bool:
+        """Whether somebody looks at what goes in or comes out."""
+        return bool(self._forward_pre_hooks or self._forward_hooks)
+
+    def with_next(self, following: Module) -> Callable[[Any], Any] | None:
+        """What computes ``following(self(x))`` in one go, or None: then each runs by itself."""
+        return None
 
     # ------------------------------------------------------------------ what it is made of
 

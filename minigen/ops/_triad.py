@@ -35,7 +35,7 @@ from minigen.ops._windows import (
 )
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
-from minigen.ops.shape import sum_rows
+from minigen.ops.product import sum_rows
 
 Pair = tuple[int, int]
 

@@ -16,7 +16,7 @@ from minigen.backends import Array
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
 from minigen.ops.kernel import kernel
-from minigen.ops.shape import sum_rows
+from minigen.ops.product import product, sum_rows
 
 Tap = tuple[int, int]
 
@@ -199,13 +199,13 @@ def _correlate(
     source, taps = _framed(b, _rectified(b, source, slope), taps, step, size)
     matrix = weight.reshape(len(taps) * c, outputs)
     if _is_whole(source, taps, step, size):
-        _write(b.xp, source.reshape(-1, c), matrix, out)
+        _write(b, source.reshape(-1, c), matrix, out)
     elif _in_bands(taps, step, size, c):
         _correlate_bands(b, source, weight, taps, out)
     else:
         for part in _batches(b, source, len(taps), size):
             windows = gather_windows(b, source[part], taps, step, size)
-            _write(b.xp, windows.reshape(-1, len(taps) * c), matrix, out[part])
+            _write(b, windows.reshape(-1, len(taps) * c), matrix, out[part])
 
 
 def _pieces(
@@ -243,13 +243,15 @@ def _framed(
     return grown(b, source, low, high), [(y + low[0], x + low[1]) for y, x in taps]
 
 
-def _write(xp: Any, rows: Array, matrix: Array, out: Array) -> None:
+def _write(b: Any, rows: Array, matrix: Array, out: Array) -> None:
     """``out[...] = rows @ matrix``, straight into ``out`` where its memory allows."""
-    product = xp.multiply if rows.shape[1] == 1 else xp.matmul
-    if out.flags.c_contiguous:
-        product(rows, matrix, out=out.reshape(-1, out.shape[-1]))
+    into = out.reshape(-1, out.shape[-1]) if out.flags.c_contiguous else None
+    if rows.shape[1] == 1:
+        result = b.xp.multiply(rows, matrix, out=into)
     else:
-        out[...] = product(rows, matrix).reshape(out.shape)
+        result = product(b, rows, matrix, into)
+    if into is None:
+        out[...] = result.reshape(out.shape)
 
 
 @kernel
@@ -283,23 +285,23 @@ def _correlate_weight(b: Any, source: Array, grad: Array, taps: Sequence[Tap], s
     """The same for a piece of the batch: (taps · C, O)."""
     c, outputs, size = source.shape[3], grad.shape[3], grad.shape[1:3]
     if _is_whole(source, taps, step, size):
-        return _product_of_columns(b.xp, source.reshape(-1, c), grad.reshape(-1, outputs))
+        return _product_of_columns(b, source.reshape(-1, c), grad.reshape(-1, outputs))
     if _in_bands(taps, step, size, c):
         return _correlate_weight_bands(b, source, grad, taps).reshape(-1, outputs)
     total = b.xp.zeros((len(taps) * c, outputs), dtype=source.dtype)
     for part in _batches(b, source, len(taps), size):
         windows = gather_windows(b, source[part], taps, step, size)
         total += _product_of_columns(
-            b.xp, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
+            b, windows.reshape(-1, len(taps) * c), grad[part].reshape(-1, outputs)
         )
     return total
 
 
-def _product_of_columns(xp: Any, left: Array, right: Array) -> Array:
+def _product_of_columns(b: Any, left: Array, right: Array) -> Array:
     """``leftᵀ right``; BLAS is a third faster with the wider matrix on the left."""
     if left.shape[1] >= right.shape[1]:
-        return xp.matmul(left.T, right)
-    return xp.matmul(right.T, left).T
+        return product(b, left.T, right)
+    return product(b, right.T, left).T
 
 
 def _is_whole(source: Array, taps: Sequence[Tap], step: Tap, size: Tap) -> bool:
@@ -382,7 +384,7 @@ def _correlate_bands(
         for k, ((first, last), band) in enumerate(zip(bands.runs, band_rows)):
             length = band.shape[0]  # beyond it, memory as it came
             into = (more if k else total).reshape(-1, outputs)[:length]
-            xp.matmul(band, weight[first:last].reshape(-1, outputs), out=into)
+            product(b, band, weight[first:last].reshape(-1, outputs), into)
             if k == len(band_rows) - 1:  # the last sum leaves the surplus places behind
                 xp.add(total[:, :rows], more[:, :rows], out=out[part])
             elif k:
@@ -402,6 +404,6 @@ def _correlate_weight_bands(b: Any, source: Array, grad: Array, taps: Sequence[T
         spread[:, rows:] = 0  # surplus places have gradient zero
         flat = spread.reshape(-1, outputs)
         for (first, last), band in zip(bands.runs, bands.rows(b, source[part])):
-            piece = _product_of_columns(xp, band, flat[: band.shape[0]])
+            piece = _product_of_columns(b, band, flat[: band.shape[0]])
             total[first:last] += piece.reshape(last - first, -1, outputs)
     return total

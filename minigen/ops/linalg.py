@@ -15,6 +15,7 @@ from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import one_dim
+from minigen.ops.product import product
 
 __all__ = [
     "bmm",
@@ -39,7 +40,7 @@ __all__ = [
 @primitive(name="matmul")
 def _matmul(b, x, other):
     """The matrix product of the last two dimensions, batched over the others."""
-    return b.xp.matmul(x, other)
+    return product(b, x, other)
 
 
 _matmul.rules(
@@ -110,17 +111,18 @@ def outer(x: Tensor, other: Tensor) -> Tensor:
 def _linear(b, x, weight, bias):
     """``x Wᵀ + b`` on the last dimension."""
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # (N, in)
-    out = b.xp.matmul(rows, weight.T)
+    out = product(b, rows, weight.T)
     if bias is not None:
         out += bias
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _weight_gradient(f: Any, g: Any, x: Any, into: Any) -> Any:
-    """``gᵀ x``: (…, out), (…, in) -> (out, in), written where the optimizer wants it."""
+def _weight_gradient(f: Any, g: Any, x: Any, into: Any, onto: Any) -> Any:
+    """``gᵀ x``: (…, out), (…, in) -> (out, in), written or added where the optimizer wants it."""
     rows_g, rows_x = _rows(f, g), _rows(f, x)
-    if into is not None:
-        return f.xp.matmul(rows_g.T, rows_x, out=into)
+    if into is not None or onto is not None:
+        where = into if onto is None else onto
+        return product(f.backend, rows_g.T, rows_x, where, add=onto is not None)
     return f.matmul(f.permute(rows_g, dims=(1, 0)), rows_x)
 
 
@@ -130,7 +132,7 @@ def _rows(f: Any, x: Any) -> Any:
 
 _linear.rules(
     x=lambda f, g, weight, x_shape: f.reshape(f.matmul(_rows(f, g), weight), shape=x_shape),
-    weight=lambda f, g, x, into: _weight_gradient(f, g, x, into),
+    weight=lambda f, g, x, into, onto: _weight_gradient(f, g, x, into, onto),
     bias=lambda f, g: f.sum_to(g, shape=(g.shape[-1],)),
 )
 

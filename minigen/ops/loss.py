@@ -13,7 +13,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, fused, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.ops.activation import softplus
+from minigen.ops.activation import logistic, softplus
 from minigen.ops.kernel import kernel
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
@@ -99,6 +99,36 @@ _bce_with_logits.rules(
 )
 
 
+@kernel
+def cross_entropy_rows(b: Any, x: Any, target: Any) -> tuple[Any, Any]:
+    """``Σ max(x, 0) - x·t + ln(1 + e^-|x|)`` of each row, (N,), and its slope σ(x) - t, (N, D)."""
+    slope = logistic(b, x)
+    slope -= target
+    return logit_cross_entropy(b, x, target).sum(axis=1), slope
+
+
+def _bce_rows_reference(x: Tensor, target: Tensor) -> Tensor:
+    """The definition, in plain ops."""
+    return functions.bce_with_logits(x, target).sum(1)
+
+
+@fused(reference=_bce_rows_reference, name="bce_rows")
+def _bce_rows(b, x, target):
+    """Each row's sum: (N, D), (N, D) -> (N,); keeps the slope."""
+    total, slope = cross_entropy_rows(b, x, target)
+    return total, (slope,)
+
+
+@_bce_rows.backward
+def _(b, g, inputs, out, saved, needs):
+    """∂L/∂x = g·(σ(x) - t), ∂L/∂t = -g·x."""
+    column = g.reshape(-1, 1)
+    return (
+        column * saved[0] if needs[0] else None,
+        -column * inputs[0] if needs[1] else None,
+    )
+
+
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -116,6 +146,10 @@ def binary_cross_entropy_with_logits(
         pos_weight: a factor for the first term.
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
+    if reduction != "none" and weight is None and pos_weight is None and input.ndim and input.size:
+        rows = (input.size // input.shape[-1], input.shape[-1])
+        total = sum_over(_bce_rows(input.reshape(rows), target.reshape(rows)))
+        return total * (1 / input.size) if reduction == "mean" else _reduce(total, reduction)
     if pos_weight is None:
         loss = _bce_with_logits(input, target)
     else:

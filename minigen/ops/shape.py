@@ -11,7 +11,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import full_shape, one_dim, some_dims, unpack
-from minigen.ops.kernel import kernel
+from minigen.ops.product import sum_rows
 
 __all__ = [
     "broadcast_to",
@@ -143,17 +143,11 @@ def _broadcast_to(b, x, *, shape):
     return b.xp.broadcast_to(x, shape)
 
 
-@kernel
-def sum_rows(b: Any, x: Any) -> Any:
-    """(N, C) -> (C,): a product with ones, three times as fast as NumPy's sum over rows."""
-    return b.xp.matmul(b.xp.ones(x.shape[0], dtype=x.dtype), x)
-
-
 @primitive
 def sum_to(b, x, *, shape):
     """Sum over whatever broadcasting ``shape`` to ``x.shape`` repeated."""
     if x.ndim == 2 and tuple(shape) == x.shape[1:] and x.dtype.kind == "f" and x.size:
-        return sum_rows(b, x)
+        return sum_rows(b, x)  # (N, C) -> (C,)
     extra = x.ndim - len(shape)
     axes = tuple(
         [d for d in range(x.ndim) if d < extra or (shape[d - extra] == 1 and x.shape[d] != 1)]

@@ -386,6 +386,7 @@ def test_every_kernel_replaces_one_that_has_a_plain_version():
 
 
 def test_without_numba_or_with_it_turned_off_the_plain_kernels_run(monkeypatch):
+    monkeypatch.setenv("MINIGEN_BLAS", "numpy")
     assert set(NumpyBackend().kernels) == set(KERNELS)
     monkeypatch.setenv("MINIGEN_NUMBA", "0")
     assert NumpyBackend().kernels == {}

@@ -145,16 +145,6 @@ def test_what_the_tiles_do_not_handle_is_left_to_numpy():
     assert KERNELS["correlate_weight"](b, *odd, [(0, 0)], (1, 1)) is NotImplemented
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [1, 15, 16, 100])
-def test_sums_over_rows_equal_the_plain_ones(dtype, n):
-    b, rows = get_backend("numpy"), np.random.default_rng(n).normal(size=(n, 7)).astype(dtype)
-    got = KERNELS["sum_rows"](b, rows)
-    np.testing.assert_allclose(got, defaults["sum_rows"](b, rows), rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(got, KERNELS["sum_rows"](b, rows))
-    assert KERNELS["sum_rows"](b, rows[:, ::2]) is NotImplemented
-
-
 def test_a_rectified_convolution_is_the_two_ops_after_one_another():
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=s).astype(np.float32) for s in [(2, 16, 7, 7), (32, 16, 3, 3), (32,)]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
@@ -46,7 +47,36 @@ def _linear(draw: Any, bias: bool) -> Case:
     return Case((*xs, draw(arrays((outside,)))) if bias else tuple(xs))
 
 
+@st.composite
+def _dense(draw: Any) -> Case:
+    lead = draw(shapes(max_dims=2, max_side=3))
+    inside, outside = draw(st.integers(1, 4)), draw(st.integers(0, 4))
+    xs = tuple(draw(arrays(shape)) for shape in ((*lead, inside), (outside, inside), (outside,)))
+    activation = draw(st.sampled_from(sorted(ACTIVATIONS)))
+    if activation in ("relu", "leaky_relu"):  # away from the kink
+        y = xs[0] @ xs[1].T + xs[2]
+        hypothesis.assume(not y.size or np.abs(y).min() > 0.05)
+    return Case(xs, {"activation": activation, "slope": draw(st.sampled_from([0.1, 0.5, 1.0]))})
+
+
+ACTIVATIONS: dict[str, Any] = {
+    "relu": lambda y, slope: y * (y > 0),
+    "leaky_relu": lambda y, slope: y * ((y > 0) + slope * (y <= 0)),
+    "tanh": lambda y, slope: np.tanh(y),
+    "sigmoid": lambda y, slope: 1 / (1 + np.exp(-y)),
+}
+
+
+def _torch_dense(x: Any, w: Any, b: Any, activation: str, slope: float) -> Any:
+    y = torch.nn.functional.linear(x, w, b)
+    if activation == "leaky_relu":
+        return torch.nn.functional.leaky_relu(y, slope)
+    return getattr(torch, activation)(y)
+
+
 PRODUCTS = [
+    Spec("dense", _dense(), torch=_torch_dense, ops=("dense",),
+         numpy=lambda x, w, b, activation, slope: ACTIVATIONS[activation](x @ w.T + b, slope)),
     Spec("matmul", _products(), numpy=np.matmul, torch="matmul", ops=("matmul",),
          aliases=("mm", "bmm", "linalg.matmul")),
     Spec("dot", _vectors(), numpy=np.dot, torch="dot"),

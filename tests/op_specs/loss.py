@@ -96,7 +96,7 @@ PAIRS = [
          torch="nn.functional.smooth_l1_loss", numpy=_np_smooth),
     Spec("binary_cross_entropy_with_logits", _pairs(Domain(-5, 5, avoid=(0.0,)), UNIT),
          torch="nn.functional.binary_cross_entropy_with_logits", numpy=_np_bce_logits,
-         ops=("bce_with_logits",)),
+         ops=("bce_with_logits", "bce_rows")),
     Spec("binary_cross_entropy_with_logits", _weighted_pairs(), numpy=_np_bce_logits,
          call=constants(mg.binary_cross_entropy_with_logits),
          torch=torch_constants("binary_cross_entropy_with_logits")),

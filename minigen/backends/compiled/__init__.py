@@ -21,7 +21,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minigen.backends.compiled import activation, convolution, flow, optimizer, recurrent
+from minigen.backends.compiled import (
+    activation,
+    convolution,
+    dense,
+    flow,
+    loss,
+    optimizer,
+    recurrent,
+)
 
 
 def available() -> bool:
@@ -31,7 +39,7 @@ def available() -> bool:
 
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
-    for module in (activation, convolution, flow, optimizer, recurrent)
+    for module in (activation, convolution, dense, flow, loss, optimizer, recurrent)
     for kernel in module.KERNELS
 }
 """Name → kernel, as the backend registers them."""

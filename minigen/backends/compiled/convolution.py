@@ -14,7 +14,7 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import support
-from minigen.backends.compiled.support import FLOATS, large, loops, without_gaps
+from minigen.backends.compiled.support import FLOATS, large, loops, pooled
 
 
 def add_bias(b: Any, rows: Array, bias: Array) -> Any:
@@ -238,7 +238,7 @@ def correlate(
     groups = max(min(PARTS // parts, wide // (4 * lanes)), 1)  # few places: channels in parts too
     scratch = xp.empty((parts * groups, frame + windows.columns * lanes), dtype=dtype)
     b.run(
-        run.correlate,
+        pooled().correlate,
         _memory(out),
         _memory(source),
         scratch,
@@ -306,7 +306,7 @@ def correlate_weight(
     places = [(i * windows.down, i * of[1], windows.columns) for i in range(windows.rows)]
     lines = np.array([(y, x, length) if turned else (x, y, length) for x, y, length in places])
     b.run(
-        loops().correlate_weight,
+        pooled().correlate_weight,
         partial,
         biases,
         _memory(source),
@@ -332,17 +332,6 @@ def scattering_pays(b: Any, scattered: int, gathered: int) -> bool:
     return 16 * scattered <= gathered
 
 
-def sum_rows(b: Any, x: Array) -> Array:
-    """(N, C) -> (C,), part by part; equals ``sum_rows`` in ``ops/shape.py``."""
-    if not without_gaps(x):
-        return NotImplemented
-    parts = min(len(x), PARTS)
-    partial, out = b.xp.empty((parts, x.shape[1]), dtype=x.dtype), b.xp.empty_like(x[0])
-    b.run(loops().sum_rows, partial, x)
-    b.run(loops().add_parts, out, partial)
-    return out
-
-
 KERNELS = (
     add_bias,
     correlate,
@@ -351,6 +340,5 @@ KERNELS = (
     rectified,
     scatter_windows,
     scattering_pays,
-    sum_rows,
 )
 """As the backend registers them, by their names."""

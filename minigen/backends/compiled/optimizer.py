@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.support import in_memory_order, loops
+from minigen.backends.compiled.support import in_memory_order, loops, loops_for
 
 
 def adam_step(
@@ -35,7 +35,7 @@ def adam_step(
         0.0 if decoupled else weight_decay,
         1 - lr * weight_decay if decoupled else 1.0,
     )
-    b.run(loops().adam_step, *flat, *[value.dtype.type(number) for number in numbers])
+    b.run(loops_for(value).adam_step, *flat, *[value.dtype.type(number) for number in numbers])
     return None
 
 
@@ -45,7 +45,7 @@ def average_step(b: Any, average: Array, value: Array, *, decay: float) -> Any:
     if flat is None or loops() is None:
         return NotImplemented
     dtype = average.dtype.type
-    b.run(loops().average_step, *flat, dtype(decay), dtype(1 - decay))
+    b.run(loops_for(value).average_step, *flat, dtype(decay), dtype(1 - decay))
     return None
 
 

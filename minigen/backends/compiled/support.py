@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigen.backends.base import Array
+from minigen.backends.compiled import mkl, threads
 
 SMALL = 4096
 """Arrays with fewer elements are left to NumPy."""
@@ -31,6 +32,57 @@ def loops() -> Any:
     except ImportError as error:  # Numba refuses a NumPy that is newer than itself
         warnings.warn(f"minigen runs without Numba: {error}", RuntimeWarning, stacklevel=2)
         return None
+
+
+TOGETHER = 1 << 15
+"""Arrays with fewer elements are not worth waking a second thread for."""
+
+
+@functools.cache
+def _together() -> Any:
+    """The loops in several threads, or None where they would be no gain; see ``loops``."""
+    if not mkl.available() or not mkl.mkl().shares_pool or mkl.mkl().threads < 2:
+        return None
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")  # absent where there is no OpenMP
+    except ImportError:
+        return None
+    numba = importlib.import_module("numba")
+    numba.config.THREADING_LAYER = "omp"
+    module = importlib.import_module("minigen.backends.compiled.loops.together")
+    numba.set_num_threads(min(mkl.mkl().threads, numba.config.NUMBA_NUM_THREADS))
+    return module
+
+
+def loops_for(x: Array) -> Any:
+    """The loops that suit an array of this size: in one thread or in several.
+
+    A loop that has no version for several threads is the same in both.
+    """
+    if x.size < TOGETHER or threads.process.forked:
+        return loops()
+    return _together() or loops()
+
+
+@functools.cache
+def _pooled() -> Any:
+    """The loops in as many threads as allowed, also beside another BLAS; None without OpenMP."""
+    if _together() is not None or threads.limit() == 1:
+        return _together()
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError:
+        return None
+    numba = importlib.import_module("numba")
+    numba.config.THREADING_LAYER = "omp"
+    most = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(min(threads.limit() or most, most))
+    return importlib.import_module("minigen.backends.compiled.loops.together")
+
+
+def pooled() -> Any:
+    """The loops for work that is worth threads of its own: the products of convolution."""
+    return loops() if threads.process.forked else _pooled() or loops()
 
 
 def in_memory_order(*arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> list[Array] | None:
@@ -68,7 +120,7 @@ def new_like(b: Any, *arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> Any:
     if flat is None or loops() is None:
         return None
     out = b.xp.empty_like(arrays[0])
-    return loops(), out, [out.ravel("K"), *flat]
+    return loops_for(out), out, [out.ravel("K"), *flat]
 
 
 def without_gaps(first: Array, *others: Array, dtypes: Sequence[np.dtype] = FLOATS) -> bool:

@@ -22,8 +22,8 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
         return numba.njit(**options)(function)
 
 
+together = functools.partial(compiled, parallel=True)
+"""``compiled``, where ``numba.prange`` divides a loop among threads."""
+
 contracted = functools.partial(compiled, fastmath={"contract"})
 """``compiled``, where a·b + c may be one operation with one rounding: twice as fast."""
-
-parallel = functools.partial(compiled, parallel=True)
-"""``compiled``, where ``prange`` deals its rounds out to the processors."""

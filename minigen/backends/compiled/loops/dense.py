@@ -1,0 +1,93 @@
+"""Bias and activation of a dense layer, forward and back: (N, O), (O,)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.backends.base import Array
+from minigen.backends.compiled.loops.compiling import compiled, contracted
+from minigen.backends.compiled.loops.scalars import sigmoid_of, tanh_of
+
+
+@compiled
+def bias_and_rectify(z: Array, bias: Array, low: Any) -> None:
+    """``z ← z + bias``, then times ``low`` where that is not positive; NaN stays."""
+    zero = low - low
+    for n in range(z.shape[0]):
+        row = z[n]
+        for k in range(row.size):
+            y = row[k] + bias[k]
+            if low == zero:
+                row[k] = zero if y <= zero else y
+            else:
+                row[k] = low * y if y <= zero else y
+
+
+@contracted
+def bias_and_tanh(z: Array, bias: Array) -> None:
+    """``z ← tanh(z + bias)`` in float32."""
+    for n in range(z.shape[0]):
+        row = z[n]
+        for k in range(row.size):
+            row[k] = tanh_of(row[k] + bias[k])
+
+
+@contracted
+def bias_and_sigmoid(z: Array, bias: Array) -> None:
+    """``z ← 1/(1 + e^-(z + bias))`` in float32."""
+    for n in range(z.shape[0]):
+        row = z[n]
+        for k in range(row.size):
+            row[k] = sigmoid_of(row[k] + bias[k])
+
+
+@compiled
+def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: Any) -> None:
+    """``g_z = g`` where y > 0, ``low · g`` elsewhere; ``total`` = or += its sum over rows."""
+    if not add:
+        total[:] = low - low
+    for n in range(g.shape[0]):
+        row_g, row_y, row = g[n], y[n], g_z[n]
+        for k in range(row.size):
+            through = row_g[k] if row_y[k] > 0 else low * row_g[k]
+            row[k] = through
+            total[k] += through
+
+
+@compiled
+def tanh_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, one: Any) -> None:
+    """``g_z = g·(1 - y²)``; ``total`` = or += its sum over rows."""
+    if not add:
+        total[:] = one - one
+    for n in range(g.shape[0]):
+        row_g, row_y, row = g[n], y[n], g_z[n]
+        for k in range(row.size):
+            through = row_g[k] * (one - row_y[k] * row_y[k])
+            row[k] = through
+            total[k] += through
+
+
+@compiled
+def sigmoid_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, one: Any) -> None:
+    """``g_z = g·y(1 - y)``; ``total`` = or += its sum over rows."""
+    if not add:
+        total[:] = one - one
+    for n in range(g.shape[0]):
+        row_g, row_y, row = g[n], y[n], g_z[n]
+        for k in range(row.size):
+            through = row_g[k] * (row_y[k] * (one - row_y[k]))
+            row[k] = through
+            total[k] += through
+
+
+@compiled
+def sum_rows(x: Array, total: Array, add: bool) -> None:
+    """``total`` = or += the sum over rows."""
+    first = 0
+    if not add:
+        total[:] = x[0]
+        first = 1
+    for n in range(first, x.shape[0]):
+        row = x[n]
+        for k in range(row.size):
+            total[k] += row[k]

@@ -1,0 +1,141 @@
+"""The loops once more, in several threads: each takes its part of the elements.
+
+Which element is computed by whom changes no result: no sum crosses the parts, and the serial loop
+does the work on each. Columns, not rows, are divided where sums run over rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+from minigen.backends.base import Array
+from minigen.backends.compiled import loops
+from minigen.backends.compiled.loops import activation, convolution, dense, loss, optimizer
+from minigen.backends.compiled.loops.compiling import compiled, together
+
+PARTS = 8  # whatever the number of threads, which a function kept on disk cannot ask for
+LINE = 16  # elements: a part begins where a cache line does
+
+
+@compiled
+def begin(part: int, size: int) -> int:
+    """Where a part begins: a multiple of ``LINE``, or the end."""
+    return min(part * (-(-size // (PARTS * LINE)) * LINE), size)
+
+
+@together
+def adam_step(
+    p: Array,
+    grad: Array,
+    first: Array,
+    second: Array,
+    beta1: Any,
+    beta2: Any,
+    scale: Any,
+    small: Any,
+    decay: Any,
+    shrink: Any,
+) -> None:
+    """``optimizer.adam_step``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, p.size), begin(part + 1, p.size)
+        optimizer.adam_step(
+            p[i:j],
+            grad[i:j],
+            first[i:j],
+            second[i:j],
+            beta1,
+            beta2,
+            scale,
+            small,
+            decay,
+            shrink,
+        )
+
+
+@together
+def correlate(
+    out: Array, source: Array, scratch: Array, weight: Array, start: Array, runs: Array,
+    pieces: Array, windows: Array, into: Array, groups: int, slope: Any, like: Array, gate: Any,
+) -> None:  # fmt: skip
+    """``convolution.correlate``, by parts of the batch and groups of channels."""
+    for part in numba.prange(len(scratch)):
+        convolution.correlate_part(
+            part, out, source, scratch, weight, start, runs, pieces, windows, into, groups,
+            slope, like, gate,
+        )  # fmt: skip
+
+
+@together
+def correlate_weight(
+    partial: Array, biases: Array, source: Array, grad: Array, scratch: Array, runs: Array,
+    lines: Array, windows: Array, of: Array, slope: Any, turned: bool,
+) -> None:  # fmt: skip
+    """``convolution.correlate_weight``, by parts of the batch, which stay apart."""
+    for part in numba.prange(len(partial)):
+        convolution.correlate_weight_part(
+            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned
+        )
+
+
+@together
+def average_step(average: Array, value: Array, decay: Any, rest: Any) -> None:
+    """``optimizer.average_step``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, value.size), begin(part + 1, value.size)
+        optimizer.average_step(average[i:j], value[i:j], decay, rest)
+
+
+@together
+def rectify(out: Array, x: Array, low: Any) -> None:
+    """``activation.rectify``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, x.size), begin(part + 1, x.size)
+        activation.rectify(out[i:j], x[i:j], low)
+
+
+@together
+def relu(out: Array, x: Array, zero: Any) -> None:
+    """``activation.relu``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, x.size), begin(part + 1, x.size)
+        activation.relu(out[i:j], x[i:j], zero)
+
+
+@together
+def gate(out: Array, g: Array, like: Array, low: Any) -> None:
+    """``activation.gate``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, g.size), begin(part + 1, g.size)
+        activation.gate(out[i:j], g[i:j], like[i:j], low)
+
+
+@together
+def bias_and_rectify(z: Array, bias: Array, low: Any) -> None:
+    """``dense.bias_and_rectify``, by rows."""
+    for part in numba.prange(PARTS):
+        i, j = part * len(z) // PARTS, (part + 1) * len(z) // PARTS
+        dense.bias_and_rectify(z[i:j], bias, low)
+
+
+@together
+def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: Any) -> None:
+    """``dense.gate_and_sum``, by columns."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, total.size), begin(part + 1, total.size)
+        dense.gate_and_sum(g[:, i:j], y[:, i:j], g_z[:, i:j], total[i:j], add, low)
+
+
+@together
+def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> None:
+    """``loss.cross_entropy_rows``, by rows."""
+    for part in numba.prange(PARTS):
+        i, j = part * len(x) // PARTS, (part + 1) * len(x) // PARTS
+        loss.cross_entropy_rows(x[i:j], target[i:j], total[i:j], slope[i:j])
+
+
+def __getattr__(name: str) -> Any:
+    """Loops that have no version for several threads are the serial ones."""
+    return getattr(loops, name)
