@@ -14,7 +14,7 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import support
-from minigen.backends.compiled.support import FLOATS, large, loops
+from minigen.backends.compiled.support import FLOATS, large, loops, pooled
 
 
 def add_bias(b: Any, rows: Array, bias: Array) -> Any:
@@ -238,7 +238,7 @@ def correlate(
     groups = max(min(PARTS // parts, wide // (4 * lanes)), 1)  # few places: channels in parts too
     scratch = xp.empty((parts * groups, frame + windows.columns * lanes), dtype=dtype)
     b.run(
-        run.correlate,
+        pooled().correlate,
         _memory(out),
         _memory(source),
         scratch,
@@ -306,7 +306,7 @@ def correlate_weight(
     places = [(i * windows.down, i * of[1], windows.columns) for i in range(windows.rows)]
     lines = np.array([(y, x, length) if turned else (x, y, length) for x, y, length in places])
     b.run(
-        loops().correlate_weight,
+        pooled().correlate_weight,
         partial,
         biases,
         _memory(source),

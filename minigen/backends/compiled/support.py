@@ -64,6 +64,27 @@ def loops_for(x: Array) -> Any:
     return _together() or loops()
 
 
+@functools.cache
+def _pooled() -> Any:
+    """The loops in as many threads as allowed, also beside another BLAS; None without OpenMP."""
+    if _together() is not None or threads.limit() == 1:
+        return _together()
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError:
+        return None
+    numba = importlib.import_module("numba")
+    numba.config.THREADING_LAYER = "omp"
+    most = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(min(threads.limit() or most, most))
+    return importlib.import_module("minigen.backends.compiled.loops.together")
+
+
+def pooled() -> Any:
+    """The loops for work that is worth threads of its own: the products of convolution."""
+    return loops() if threads.process.forked else _pooled() or loops()
+
+
 def in_memory_order(*arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> list[Array] | None:
     """The arrays as one-dimensional views, elements as they lie in memory; None if they differ.
 

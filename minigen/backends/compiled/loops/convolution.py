@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import prange
-
 from minigen.backends.base import Array
-from minigen.backends.compiled.loops.compiling import compiled, together
+from minigen.backends.compiled.loops.compiling import compiled
 from minigen.backends.compiled.loops.tile import LANES, address, strip
 
 
@@ -104,7 +102,7 @@ def _vectors(channels: int) -> int:
     return 4 if channels >= 4 * LANES else 2 if channels >= 2 * LANES else 1
 
 
-@together
+@compiled
 def correlate(
     out: Array,
     source: Array,
@@ -131,18 +129,19 @@ def correlate(
     result is multiplied by ``gate`` where ``like``, which lies as ``out`` does, is not positive; no
     ``like``, no gate.
     """
-    for part in prange(len(scratch)):
-        _correlate(
+    for part in range(len(scratch)):
+        correlate_part(
             part, out, source, scratch, weight, start, runs, pieces, windows, into, groups,
             slope, like, gate,
         )  # fmt: skip
 
 
 @compiled
-def _correlate(
+def correlate_part(
     part: int, out: Array, source: Array, scratch: Array, weight: Array, start: Array, runs: Array,
     pieces: Array, windows: Array, into: Array, groups: int, slope: Any, like: Array, gate: Any,
 ) -> None:  # fmt: skip
+    """The part of :func:`correlate` with this number: some samples, one group of channels."""
     at, frame, wide, panel = _named(windows), scratch[part], weight.shape[1], 4 * LANES
     parts, part, group = len(scratch) // groups, part // groups, part % groups
     begins = group * (wide // panel) // groups * panel
@@ -179,7 +178,7 @@ def _correlate(
                     here[o] = here[o] if positive[o] > 0 else gate * here[o]
 
 
-@together
+@compiled
 def correlate_weight(
     partial: Array,
     biases: Array,
@@ -201,17 +200,18 @@ def correlate_weight(
     ``slope``. The vectors of a tile are channels of ``grad``; ``turned``: of ``source``, and the
     result is (p, o, k).
     """
-    for part in prange(len(partial)):
-        _correlate_weight(
+    for part in range(len(partial)):
+        correlate_weight_part(
             part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned
         )
 
 
 @compiled
-def _correlate_weight(
+def correlate_weight_part(
     part: int, partial: Array, biases: Array, source: Array, grad: Array, scratch: Array,
     runs: Array, lines: Array, windows: Array, of: Array, slope: Any, turned: bool,
 ) -> None:  # fmt: skip
+    """The part of :func:`correlate_weight` with this number."""
     at, parts, pitch = _named(windows), len(partial), partial.shape[2]
     some = max(128 // at.columns, 1)  # rows that stay in the fastest cache
     total, bias, frame = partial[part], biases[part], scratch[part]

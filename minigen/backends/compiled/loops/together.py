@@ -13,7 +13,7 @@ import numba
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import loops
-from minigen.backends.compiled.loops import activation, optimizer
+from minigen.backends.compiled.loops import activation, convolution, optimizer
 from minigen.backends.compiled.loops.compiling import compiled, together
 from minigen.backends.compiled.loops.together_rows import (  # noqa: F401 - found here by name
     gelu_by_tanh,
@@ -61,6 +61,31 @@ def adam_step(
             small,
             decay,
             shrink,
+        )
+
+
+@together
+def correlate(
+    out: Array, source: Array, scratch: Array, weight: Array, start: Array, runs: Array,
+    pieces: Array, windows: Array, into: Array, groups: int, slope: Any, like: Array, gate: Any,
+) -> None:  # fmt: skip
+    """``convolution.correlate``, by parts of the batch and groups of channels."""
+    for part in numba.prange(len(scratch)):
+        convolution.correlate_part(
+            part, out, source, scratch, weight, start, runs, pieces, windows, into, groups,
+            slope, like, gate,
+        )  # fmt: skip
+
+
+@together
+def correlate_weight(
+    partial: Array, biases: Array, source: Array, grad: Array, scratch: Array, runs: Array,
+    lines: Array, windows: Array, of: Array, slope: Any, turned: bool,
+) -> None:  # fmt: skip
+    """``convolution.correlate_weight``, by parts of the batch, which stay apart."""
+    for part in numba.prange(len(partial)):
+        convolution.correlate_weight_part(
+            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned
         )
 
 
