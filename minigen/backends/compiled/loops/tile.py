@@ -140,7 +140,7 @@ def _held_of(outer: Any) -> list[Any]:
 
 
 @compiled
-def address(x: Array) -> int:
+def address(x: Array) -> Any:
     """Where the first element of ``x`` lies."""
     return np.intp(x.ctypes.data)
 
