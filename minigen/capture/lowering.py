@@ -7,7 +7,8 @@ Three ways, from the best to the last resort:
 2. The function is a copy in disguise (``copy``, ``astype``, a ``reshape`` that moves elements,
    ``where``): one or two assignments do the same.
 3. It is called as it is and the result copied over. That allocates: selections by an index array,
-   sorting, ``tril``, linear algebra, and random integers and permutations.
+   sorting, ``tril``, linear algebra, random integers and permutations; and ``einsum``, which adds
+   in another order when it is given ``out``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Call = Callable[[], Any]
 
 TAKE_OUT = """
 sum prod mean std var max min amax amin all any argmax argmin cumsum cumprod dot clip
-concatenate stack take trace round einsum reduce accumulate outer
+concatenate stack take trace round reduce accumulate outer
 """
 """Functions and methods that take ``out``."""
 

@@ -39,8 +39,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         array = data.data.astype(dtype) if dtype is not None else data.data.copy()
     elif isinstance(data, active.backend.array_type):
-        own: Any = data
-        array = own.astype(dtype) if dtype is not None else own.copy()
+        array = active.backend.xp.array(data, dtype=dtype, order="C")
     else:
         host = _to_host(data)
         if dtype is None and host.dtype == np.float64 and not isinstance(data, np.ndarray):

@@ -43,8 +43,8 @@ def _stretches(gradients: list[Tensor]) -> list[Array]:
     start = stop = 0  # the last stretch: buffer[start:stop]
     for grad in gradients:
         x = grad.data
-        base: Any = getattr(x, "base", None)
-        if not x.flags.c_contiguous or not isinstance(base, type(x)) or base.ndim != 1:
+        base = _below(x)
+        if not x.flags.c_contiguous or base is x or base.ndim != 1:
             found.append(x.reshape(-1) if x.flags.c_contiguous else x)
             buffer = None
             continue
@@ -56,6 +56,13 @@ def _stretches(gradients: list[Tensor]) -> list[Array]:
         stop = place + x.size
         found.append(base[start:stop])
     return found
+
+
+def _below(x: Array) -> Array:
+    """The last array in the chain of views below ``x``."""
+    while isinstance(base := getattr(x, "base", None), active.backend.array_type):
+        x = base
+    return x
 
 
 ROW = 1024

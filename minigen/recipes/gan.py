@@ -48,7 +48,7 @@ POINTS = ("ring", "grid", "moons", "eight-gaussians")
 PLANE = {
     **{"steps": 16_000, "evaluate_every": 2000, "batch_size": 64, "latent": 4},
     **{"generator_lr": 2e-3, "discriminator_lr": 4e-3, "beta2": 0.99, "decay": True, "ema": 0.995},
-    **{"hidden": (64, 64, 64, 64), "instance_noise": 0.4, "instance_noise_end": 0.01},
+    **{"r1": 0.0, "hidden": (64, 64, 64, 64), "instance_noise": 0.4, "instance_noise_end": 0.01},
 }
 
 CRITIC_PLANE = {
@@ -62,8 +62,10 @@ CRITIC_PLANE = {
 class GANConfig(AdversarialConfig):
     """The hyper-parameters of the dense GAN."""
 
-    steps: int = option(20_000, "training steps", minimum=1)
+    steps: int = option(12_000, "training steps", minimum=1)
     evaluate_every: int = option(1000, "steps between measurements", minimum=1)
+    r1: float = option(1.0, "γ of the R1 penalty on real samples; 0 for none", minimum=0)
+    ema: float = option(0.999, "of the generator's average; 0 for none", minimum=0, maximum=1)
     hidden: tuple[int, ...] = option(
         (256, 512, 1024), "widths of the generator; the discriminator mirrors them", minimum=1
     )
