@@ -16,6 +16,7 @@ from minigen.capture import CaptureError, capture
 from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
 from minigen.ops.attention import *
+from minigen.ops.batch_norm import *
 from minigen.ops.convolution import *
 from minigen.ops.coupling import *
 from minigen.ops.creation import *

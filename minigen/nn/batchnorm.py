@@ -15,8 +15,8 @@ from minigen.autograd.writes import note_write
 from minigen.nn._arguments import need_channels, positive
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
+from minigen.ops.batch_norm import batch_norm
 from minigen.ops.creation import ones, zeros
-from minigen.ops.normalization import batch_norm
 
 __all__ = ["BatchNorm1d", "BatchNorm2d"]
 

@@ -6,7 +6,8 @@ All four kinds are one formula,
 
 over different sets of values: layer norm over the features of one sample, batch norm over
 all samples of one channel, instance norm over one channel of one sample, group norm over
-some channels of one sample. The variance is the biased one (divided by n).
+some channels of one sample. The variance is the biased one (divided by n). Batch norm, which also
+remembers its statistics, stands in ``batch_norm.py``.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from minigen.autograd import writes
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
 from minigen.ops.reduction import mean
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]
+__all__ = ["group_norm", "instance_norm", "layer_norm"]
 
 
 def _standardize_reference(x: Tensor, *, dim: tuple[int, ...], eps: float) -> Tensor:
@@ -62,12 +60,14 @@ def _scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> T
     return x if bias is None else x + bias
 
 
-def _check_float(name: str, x: Tensor) -> None:
+def check_float(name: str, x: Tensor) -> None:
+    """Integers have no deviation to be divided by."""
     if x.dtype.kind != "f":
         raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
 
 
-def _check_vector(name: str, argument: str, value: Tensor | None, length: int) -> None:
+def check_vector(name: str, argument: str, value: Tensor | None, length: int) -> None:
+    """One number for each channel, or None."""
     if value is not None and value.shape != (length,):
         raise ValueError(f"{name}: {argument} must have shape ({length},), got {value.shape}")
 
@@ -161,7 +161,7 @@ def layer_norm(
         weight, bias: of shape ``normalized_shape``, or None.
         eps: added to the variance.
     """
-    _check_float("layer_norm", input)
+    check_float("layer_norm", input)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {input.shape} does not end in {shape}")
@@ -184,7 +184,7 @@ def group_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalize each sample over groups of channels: (N, C, …). Wu and He 2018."""
-    _check_float("group_norm", input)
+    check_float("group_norm", input)
     if input.ndim < 2:
         raise ValueError(f"group_norm: input must have shape (N, C, …), got {input.shape}")
     n, channels = input.shape[:2]
@@ -192,16 +192,17 @@ def group_norm(
         raise ValueError(
             f"group_norm: num_groups must divide {channels} channels, got {num_groups}"
         )
-    _check_vector("group_norm", "weight", weight, channels)
-    _check_vector("group_norm", "bias", bias, channels)
+    check_vector("group_norm", "weight", weight, channels)
+    check_vector("group_norm", "bias", bias, channels)
     out = functions.alias(input)
     if input.size:
         grouped = input.reshape(n, num_groups, -1)  # (N, C, …) -> (N, groups, values)
         out = _standardize(grouped, dim=(2,), eps=float(eps)).reshape(input.shape)
-    return _per_channel(out, weight, bias)
+    return per_channel(out, weight, bias)
 
 
-def _per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """x · weight + bias by channels: (N, C, …), (C,) or None twice."""
     shape = (1, -1, *(1,) * (x.ndim - 2))
     return _scale_and_shift(
         x,
@@ -221,89 +222,14 @@ def instance_norm(
     Raises:
         ValueError: there is only one place, whose variance is 0.
     """
-    _check_float("instance_norm", input)
+    check_float("instance_norm", input)
     if input.ndim < 3:
         raise ValueError(f"instance_norm: input must have shape (N, C, …), got {input.shape}")
     if math.prod(input.shape[2:]) == 1:
         raise ValueError(f"instance_norm needs more than one place per channel, got {input.shape}")
-    _check_vector("instance_norm", "weight", weight, input.shape[1])
-    _check_vector("instance_norm", "bias", bias, input.shape[1])
+    check_vector("instance_norm", "weight", weight, input.shape[1])
+    check_vector("instance_norm", "bias", bias, input.shape[1])
     out = functions.alias(input)
     if input.size:
         out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=float(eps))
-    return _per_channel(out, weight, bias)
-
-
-def batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Normalize each channel over the batch and its places: (N, C, …). Ioffe and Szegedy 2015.
-
-    In training the batch's own statistics are used, and the running ones move towards them
-    in place: ``running = (1 - momentum) · running + momentum · batch``, with the *unbiased*
-    variance. In evaluation the running statistics are used and stay as they are.
-
-    Args:
-        input: (N, C, …).
-        running_mean, running_var: (C,), or None to keep none.
-        weight, bias: (C,), or None.
-        training: which statistics to use.
-        momentum: how fast the running statistics follow.
-        eps: added to the variance.
-
-    Raises:
-        ValueError: one value per channel in training; no statistics in evaluation.
-    """
-    _check_float("batch_norm", input)
-    if input.ndim < 2:
-        raise ValueError(f"batch_norm: input must have shape (N, C, …), got {input.shape}")
-    channels = input.shape[1]
-    for argument, value in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        _check_vector("batch_norm", argument, value, channels)
-    shape = (1, -1, *(1,) * (input.ndim - 2))
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm in evaluation needs running_mean and running_var")
-        inverse = functions.rsqrt(running_var + eps)
-        out = (input - running_mean.reshape(shape)) * inverse.reshape(shape)
-        return _per_channel(out, weight, bias)
-
-    count = input.size // max(channels, 1)
-    if count <= 1:
-        raise ValueError(
-            f"batch_norm in training needs more than one value per channel, got {input.shape}"
-        )
-    dim = (0, *range(2, input.ndim))
-    if running_mean is not None and running_var is not None:
-        _follow(running_mean, running_var, input.data, dim, count, momentum)
-    return _per_channel(_standardize(input, dim=dim, eps=float(eps)), weight, bias)
-
-
-def _follow(
-    running_mean: Tensor,
-    running_var: Tensor,
-    x: Any,
-    dim: tuple[int, ...],
-    count: int,
-    momentum: float,
-) -> None:
-    """Move the running statistics towards the batch's, in place."""
-    for running, batch in (
-        (running_mean, x.mean(axis=dim)),
-        (running_var, x.var(axis=dim) * np.float64(count / (count - 1)).item()),
-    ):
-        running.data *= 1 - momentum
-        running.data += batch * momentum
-        writes.note_write(running.data)
+    return per_channel(out, weight, bias)

@@ -91,7 +91,7 @@ NORMALIZATION = [
          numpy=lambda x, *wb, eps: _scaled(_standard(x, tuple(range(2, x.ndim)), eps), *wb),
          torch=lambda x, *wb, eps: torch.nn.functional.instance_norm(
              x, None, None, *(wb or (None, None)), eps=eps)),
-    Spec("batch_norm", _normalized("batch"),
+    Spec("batch_norm", _normalized("batch"), ops=("normalize_batch",),
          call=lambda x, *wb, eps: mg.batch_norm(
              x, None, None, *(wb or (None, None)), training=True, eps=eps),
          numpy=lambda x, *wb, eps: _scaled(_standard(x, (0, *range(2, x.ndim)), eps), *wb),

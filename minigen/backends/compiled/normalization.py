@@ -1,4 +1,4 @@
-"""Layer norm."""
+"""Layer norm and batch norm."""
 
 from __future__ import annotations
 
@@ -36,8 +36,46 @@ def normalize_rows_backward(b: Any, g: Array, normed: Array, inverse: Array, wei
     return grad, sums[0, 0], sums[0, 1]
 
 
+def normalize_channels(b: Any, x: Array, weight: Array, bias: Array, *, eps: float) -> Any:
+    """With weight and bias; equals ``normalize_channels`` in ``ops/batch_norm.py``."""
+    if weight is None or bias is None or not without_gaps(x, weight, bias):
+        return NotImplemented
+    (rows, columns), number, run = x.shape, x.dtype.type, loops_for(x)
+    size = -(-rows // GROUPS)
+    sums = b.xp.empty((-(-rows // size), columns), x.dtype)
+    mean, variance, inverse, slope = [b.xp.empty(columns, x.dtype) for _ in range(4)]
+    out = b.xp.empty_like(x)
+    b.run(run.channel_sums, sums, x, size, number(0))
+    b.run(loops().add_groups_to, mean, sums, number(1 / rows))
+    b.run(run.channel_squares, sums, x, mean, size, number(0))
+    b.run(loops().add_groups_to, variance, sums, number(1 / rows))
+    b.run(loops().channel_slopes, inverse, slope, variance, weight, number(eps), number(1))
+    b.run(run.scale_channels, out, x, mean, slope, bias)
+    return out, mean, variance, inverse
+
+
+def normalize_channels_backward(
+    b: Any, g: Array, x: Array, mean: Array, inverse: Array, weight: Array
+) -> Any:
+    """The way back; equals ``normalize_channels_backward`` in ``ops/batch_norm.py``."""
+    if weight is None or not without_gaps(g, x, mean, inverse, weight):
+        return NotImplemented
+    (rows, columns), number, run = x.shape, x.dtype.type, loops_for(x)
+    size = -(-rows // GROUPS)
+    sums = b.xp.empty((-(-rows // size), 2, columns), x.dtype)
+    slopes = b.xp.empty((3, columns), x.dtype)
+    grad = b.xp.empty_like(x)
+    b.run(run.channel_products, sums, g, x, mean, size, number(0))
+    b.run(loops().add_groups, sums)
+    b.run(loops().channel_slopes_backward, slopes, sums, inverse, weight, number(1 / rows))
+    b.run(run.normalize_channels_backward, grad, g, x, mean, slopes)
+    return grad, sums[0, 0], sums[0, 1]
+
+
 KERNELS = (
     normalize_rows,
     normalize_rows_backward,
+    normalize_channels,
+    normalize_channels_backward,
 )
 """As the backend registers them, by their names."""

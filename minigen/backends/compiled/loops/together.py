@@ -15,6 +15,13 @@ from minigen.backends.base import Array
 from minigen.backends.compiled import loops
 from minigen.backends.compiled.loops import activation, convolution, optimizer
 from minigen.backends.compiled.loops.compiling import compiled, together
+from minigen.backends.compiled.loops.together_channels import (  # noqa: F401 - found here by name
+    channel_products,
+    channel_squares,
+    channel_sums,
+    normalize_channels_backward,
+    scale_channels,
+)
 from minigen.backends.compiled.loops.together_rows import (  # noqa: F401 - found here by name
     gelu_by_tanh,
     multiply,
