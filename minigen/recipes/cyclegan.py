@@ -4,13 +4,18 @@
     minigen train cyclegan --a photographs/ --b paintings/  two folders, at least ten images each
     minigen translate runs/cyclegan --direction ab in.png out.png
 
-In the first line A is read at 82 % before it is translated (`inside_a=20`, the 250 digits of val);
-with `--set inside_a=none` the 8×8 digits fill all of 28×28, and 65 % of them are.
+Reached by the first line (`--seed 0`, 400 steps, 289 s of half a busy core): MNIST's classifier
+reads 75.2 % of the 8×8 digits of val after translation and 65.2 % before; the classifier of the 8×8
+digits reads 40.3 % of MNIST's after and 25.9 % before; the cycle's L1 falls from 0.092 at step 50 to
+0.045. **More steps are not better**: nothing in the losses knows about classes, and while the
+strokes go on improving, a 9 may become a 3 on the way there and a 9 again on the way back; in a run
+of 1,800 steps 75.6 % at step 300 are 65.6 % at step 750. With `inside_a=20`, where 82 % are read
+before translation, 87.6 % was the best seen (`patch_depth=1`, step 900).
 
 **Sizes.** Both domains must have one size: `size`, or the larger of the two. An image that has it
 stays as it is; any other is resized to it, bilinearly. With `inside_a` (or `inside_b`) it is
-resized to that many pixels, and a border of zeros brings it to `size`: the 8×8 digits, which fill
-their square, become 20×20 within 28×28, as large as MNIST's digits are in theirs. Translation
+resized to that many pixels, and a border of zeros brings it to `size`: with `inside_a=20` the 8×8
+digits, which fill their square, become as large as MNIST's digits are in theirs. Translation
 prepares its input in the same way.
 
 **How one can tell that it works.** Labels are not used in training. Where both domains are digits,
@@ -113,8 +118,8 @@ class CycleGANRecipe(Recipe):
     shown: tuple[np.ndarray, np.ndarray] | None = None  # of A and of B, in every progress picture
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 100_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
-        f"digits{SEPARATOR}mnist": {"short": {"inside_a": 20}, "long": {"inside_a": 20}},
-        f"mnist{SEPARATOR}digits": {"short": {"inside_b": 20}, "long": {"inside_b": 20}},
+        pair: {"short": {"steps": 400, "evaluate_every": 50}, "long": {"steps": 6000}}
+        for pair in (f"digits{SEPARATOR}mnist", f"mnist{SEPARATOR}digits")
     }
 
     # Data ----------------------------------------------------------------------------------------
