@@ -162,7 +162,8 @@ def _torch_packed(qkv: Any, *, num_heads: int, scale: Any, is_causal: bool) -> A
 
 
 ATTENTION = [
-    Spec("packed_attention", _packed(), numpy=_np_packed, torch=_torch_packed),
+    Spec("packed_attention", _packed(), numpy=_np_packed, torch=_torch_packed,
+         ops=("packed_attention",)),
     Spec("scaled_dot_product_attention", _attention(), numpy=_np_attention,
          torch="nn.functional.scaled_dot_product_attention", ops=("attention",)),
 ]  # fmt: skip

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "autograd.test_gradients": "grad",
     "autograd.test_modes": "is_grad_enabled",
     "autograd.test_graph": "graph",
+    "capture.test_capture": "capture",
 }
 
 
