@@ -24,6 +24,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.ops.creation import zeros
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
+from minigen.ops.product import product
 from minigen.ops.shape import concatenate, flip, pad, split
 
 __all__ = ["line_lstm", "skew", "unskew"]
@@ -172,7 +173,7 @@ def line_lstm(b, gates, weight, *, lines):
         window = windows[block].reshape(length, n, taps, size)
         for k in range(taps):
             window[:, :, k] = h[first + k : first + k + length]
-        z = xp.matmul(windows[block], across, out=sigma[block])
+        z = product(b, windows[block], across, out=sigma[block])
         by_cell = z.reshape(length, n, 4 * size)
         by_cell += x
         memory = c[first : first + length].reshape(-1, size)
@@ -212,12 +213,12 @@ def _(b, g, inputs, out, saved, needs, *, lines):
             g_state.reshape(-1, size), g_memory, g_z[block],
         )  # fmt: skip
         g_gates[:, cells] = g_z[block].reshape(length, n, 4 * size).transpose(1, 0, 2)
-        g_window = xp.matmul(g_z[block], back).reshape(length, n, taps, size)
+        g_window = product(b, g_z[block], back).reshape(length, n, taps, size)
         g_h[...] = 0  # the line before is read through the windows only
         for k in range(taps):
             g_h[first + k : first + k + length] += g_window[:, :, k]
     g_weight = None
     if needs[1]:
-        product = xp.matmul(g_z.T, windows)  # (4h, K·h)
-        g_weight = product.reshape(4 * size, taps, size).transpose(0, 2, 1)
+        found = product(b, g_z.T, windows)  # (4h, K·h)
+        g_weight = found.reshape(4 * size, taps, size).transpose(0, 2, 1)
     return g_gates.reshape(n, height, width, 4 * size), g_weight

@@ -16,6 +16,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.linalg import matmul
+from minigen.ops.product import product
 from minigen.ops.shape import concatenate, split
 
 __all__ = ["gru_sequence", "lstm_sequence"]
@@ -63,7 +64,7 @@ def lstm_sequence(b, gates, h, c, weight):
     tanhs = xp.empty_like(hs)  # tanh(c)
     for t in range(length):
         z = sigma[t]
-        z += xp.matmul(h, weight.T)
+        z += product(b, h, weight.T)
         i, f, g, o = (z[:, k * size : (k + 1) * size] for k in range(4))
         _sigmoid(xp, z[:, : 2 * size])
         xp.tanh(g, out=g)
@@ -97,15 +98,15 @@ def _(b, g, inputs, out, saved, needs):
         z[:, 2 * size : 3 * size] = g_c * i * (1 - cell * cell)
         z[:, 3 * size :] = g_h * tanhs[t] * o * (1 - o)
         g_c *= f
-        g_h = xp.matmul(z, weight)
-    return g_z, g_h, g_c, _weight_gradient(xp, g_z, h0, out[0]) if needs[3] else None
+        g_h = product(b, z, weight)
+    return g_z, g_h, g_c, _weight_gradient(b, g_z, h0, out[0]) if needs[3] else None
 
 
-def _weight_gradient(xp: Any, g_z: Any, h0: Any, hs: Any) -> Any:
+def _weight_gradient(b: Any, g_z: Any, h0: Any, hs: Any) -> Any:
     """``Σ_t g_zₜᵀ hₜ₋₁``: (T, N, G), (N, H), (T, N, H) -> (G, H)."""
     size = h0.shape[-1]
-    before = xp.concatenate([h0[None], hs[:-1]]).reshape(-1, size)  # (T, N, H) -> (T·N, H)
-    return xp.matmul(g_z.reshape(-1, g_z.shape[-1]).T, before)
+    before = b.xp.concatenate([h0[None], hs[:-1]]).reshape(-1, size)  # (T, N, H) -> (T·N, H)
+    return product(b, g_z.reshape(-1, g_z.shape[-1]).T, before)
 
 
 # ---------------------------------------------------------------- GRU
@@ -140,7 +141,7 @@ def gru_sequence(b, gates, h, weight, bias):
     from_state = xp.empty((length, n, size), dtype=gates.dtype)  # hₙ
     hs = xp.empty_like(from_state)
     for t in range(length):
-        state = xp.matmul(h, weight.T)
+        state = product(b, h, weight.T)
         if bias is not None:
             state += bias
         both, candidate = sigma[t][:, : 2 * size], sigma[t][:, 2 * size :]
@@ -177,6 +178,6 @@ def _(b, g, inputs, out, saved, needs):
         g_x[t][:, 2 * size :] = g_n
         g_s[t] = g_x[t]
         g_s[t][:, 2 * size :] *= r
-        g_h = g_h * z + xp.matmul(g_s[t], weight)
-    g_weight = _weight_gradient(xp, g_s, h0, out) if needs[2] else None
+        g_h = g_h * z + product(b, g_s[t], weight)
+    g_weight = _weight_gradient(b, g_s, h0, out) if needs[2] else None
     return g_x, g_h, g_weight, g_s.sum(axis=(0, 1)) if needs[3] else None

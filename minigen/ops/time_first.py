@@ -14,6 +14,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.ops.activation import sigmoid, tanh
 from minigen.ops.convolution import conv1d
 from minigen.ops.kernel import kernel
+from minigen.ops.product import product
 
 __all__ = ["conv_time_first", "gated_tanh"]
 
@@ -34,7 +35,7 @@ def _conv_time_first(b, x, weight, bias, *, dilation):
     taps, outputs = weight.shape[2], weight.shape[0]
     windows = _windows(xp, x, taps, dilation)  # (T', N, K·C)
     out = xp.empty((*windows.shape[:2], outputs), dtype=x.dtype)
-    xp.matmul(windows.reshape(-1, windows.shape[2]), _matrix(weight), out=out.reshape(-1, outputs))
+    product(b, windows.reshape(-1, windows.shape[2]), _matrix(weight), out=out.reshape(-1, outputs))
     out += bias  # (O,) or (N, O)
     return out, (windows,)
 
@@ -52,13 +53,13 @@ def _(b, g, inputs, out, saved, needs, *, dilation):
     if needs[0]:
         g_x = xp.empty(x.shape, dtype=x.dtype)
         g_x[length:] = 0
-        xp.matmul(rows, weight[:, :, 0], out=g_x[:length].reshape(-1, channels))
+        product(b, rows, weight[:, :, 0], out=g_x[:length].reshape(-1, channels))
         for k in range(1, taps):
-            share = xp.matmul(rows, weight[:, :, k]).reshape(*g.shape[:2], channels)
+            share = product(b, rows, weight[:, :, k]).reshape(*g.shape[:2], channels)
             g_x[k * dilation : k * dilation + length] += share
     if needs[1]:
-        product = xp.matmul(windows.reshape(-1, taps * channels).T, rows)  # (K·C, O)
-        g_weight = xp.ascontiguousarray(product.reshape(taps, channels, outputs).transpose(2, 1, 0))
+        found = product(b, windows.reshape(-1, taps * channels).T, rows)  # (K·C, O)
+        g_weight = xp.ascontiguousarray(found.reshape(taps, channels, outputs).transpose(2, 1, 0))
     if needs[2]:
         g_bias = g.sum(axis=(0, 1)) if bias.ndim == 1 else g.sum(axis=0)
     return g_x, g_weight, g_bias
