@@ -161,11 +161,17 @@ def _torch_packed(qkv: Any, *, num_heads: int, scale: Any, is_causal: bool) -> A
     return out.transpose(1, 2).reshape(n, t, -1)
 
 
+def _torch_attention(*arrays: Any, **options: Any) -> Any:
+    """PyTorch's, by its plain formula: the others have no second derivative."""
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        return torch.nn.functional.scaled_dot_product_attention(*arrays, **options)
+
+
 ATTENTION = [
     Spec("packed_attention", _packed(), numpy=_np_packed, torch=_torch_packed,
          ops=("packed_attention",)),
     Spec("scaled_dot_product_attention", _attention(), numpy=_np_attention,
-         torch="nn.functional.scaled_dot_product_attention", ops=("attention",)),
+         torch=_torch_attention, ops=("attention",)),
 ]  # fmt: skip
 
 SPECS = [*NORMALIZATION, *ATTENTION]
