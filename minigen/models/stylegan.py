@@ -22,6 +22,12 @@ style of one picture can be combined with the fine style of another.
 w̄ + ψ(w − w̄) with ψ < 1 stays nearer to the usual: better pictures, less variety; at ψ = 0 there is
 one w only.
 
+**The last tanh** is not in the paper, and drawings need it. Photographs have every shade; three
+quarters of a digit are exactly black. Sums of tRGBs cannot come out as one exact value over
+hundreds of pixels, so the discriminator tells the two apart by the faint unrest of the ground
+alone, and says nothing about shapes: the generator then falls on one of them, whatever z is. tanh
+makes black out of everything far below.
+
 **The discriminator** halves the size in residual blocks, (x + f(x))/√2, with smoothing before each
 halving; at 4×4 it sees how much the samples of its batch differ (minibatch deviation).
 
@@ -154,11 +160,14 @@ class SynthesisNetwork(nn.Module):
         style: length of w.
         width: channels at the full side; each smaller one has twice as many …
         most: … up to this.
+        bounded: end in tanh.
     """
 
-    def __init__(self, shape: Sequence[int], style: int, width: int, most: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], style: int, width: int, most: int, bounded: bool = True
+    ) -> None:
         super().__init__()
-        self.sides = resolutions(shape)
+        self.sides, self.bounded = resolutions(shape), bounded
         counts = [min(most, width * self.sides[-1] // side) for side in self.sides]
         self.constant = nn.Parameter(mg.randn(1, counts[0], BASE, BASE))
         convolutions = [StyledConv(counts[0], counts[0], style)]
@@ -198,11 +207,11 @@ class SynthesisNetwork(nn.Module):
             else:
                 image = mg.interpolate(image, scale_factor=2, mode="bilinear") + own
         assert image is not None
-        return image
+        return mg.tanh(image) if self.bounded else image
 
 
 class StyleGenerator(nn.Module):
-    """Noise (N, latent) → images (N, C, side, side), mostly in [−1, 1]: nothing bounds them.
+    """Noise (N, latent) → images (N, C, side, side) in [−1, 1].
 
     Args:
         latent: length of z.
@@ -214,6 +223,7 @@ class StyleGenerator(nn.Module):
         mapping_rate: learning rate of the mapping network, as a share of the others'.
         mixing: the share of samples that get two styles in training.
         momentum: of the mean style: what is kept of it at every step.
+        bounded: end in tanh; without it, as in the paper, nothing keeps images in [−1, 1].
 
     Attributes:
         mean_style: w̄, a buffer; moves in training only.
@@ -232,11 +242,12 @@ class StyleGenerator(nn.Module):
         mapping_rate: float = 0.01,
         mixing: float = 0.9,
         momentum: float = 0.995,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.shape, self.mixing, self.momentum = tuple(shape), mixing, momentum
         self.mapping = MappingNetwork(latent, style, mapping_layers, mapping_rate)
-        self.synthesis = SynthesisNetwork(shape, style, width, most)
+        self.synthesis = SynthesisNetwork(shape, style, width, most, bounded)
         self.layers = self.synthesis.layers
         self.register_buffer("mean_style", mg.zeros(style))
 

@@ -67,12 +67,13 @@ class StyleGANConfig(AdversarialConfig):
     width: int = option(16, "channels at the full size; doubled at each smaller one …", minimum=1)
     most: int = option(64, "… up to this", minimum=1)
     mixing: float = option(0.9, "share of samples with two styles", minimum=0, maximum=1)
+    bounded: bool = option(True, "the generator ends in tanh; drawings need it, photographs do not")
     group: int = option(4, "samples that the minibatch deviation compares", minimum=1)
-    generator_lr: float = option(2e-3, "of the generator's Adam", above=0)
-    discriminator_lr: float = option(2e-3, "of the discriminator's Adam", above=0)
+    generator_lr: float = option(5e-3, "of the generator's Adam", above=0)
+    discriminator_lr: float = option(5e-3, "of the discriminator's Adam", above=0)
     beta1: float = option(0.0, "of both Adams", minimum=0, maximum=0.999)
     beta2: float = option(0.99, "of both Adams", minimum=0, maximum=0.9999)
-    r1: float = option(0.5, "γ of the R1 penalty on real samples; 0 for none", minimum=0)
+    r1: float = option(0.1, "γ of the R1 penalty on real samples; 0 for none", minimum=0)
     r1_every: int = option(16, "steps between two R1 penalties", minimum=1)
     path: float = option(2.0, "weight of the path-length penalty; 0 for none", minimum=0)
     path_every: int = option(8, "steps between two path-length penalties", minimum=1)
@@ -113,7 +114,7 @@ class StyleGANRecipe(AdversarialRecipe):
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 50_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         "digits": {"short": {"steps": 1000, "evaluate_every": 200, "most": 32, "ema": 0.99}},
-        "mnist": {"short": {"steps": 4000}},
+        "mnist": {"short": {"steps": 8000, "width": 8, "decay": True}},
     }
 
     @classmethod
@@ -147,6 +148,7 @@ class StyleGANRecipe(AdversarialRecipe):
             config.mapping_layers,
             config.mapping_rate,
             config.mixing,
+            bounded=config.bounded,
         )
         return generator, StyleDiscriminator(self.shape, config.width, config.most, config.group)
 

@@ -86,6 +86,18 @@ def test_a_level_changes_nothing_below_its_own_resolution() -> None:
             assert same == (side < sides[0])
 
 
+def test_the_last_tanh_is_the_only_difference_to_the_paper_and_reaches_exact_black() -> None:
+    network, linear = small(), small(bounded=False)
+    linear.load_state_dict(network.state_dict())
+    styles = network.spread(draw(3, 4))
+    bounded, free = (net.synthesis(styles, mg.Generator(0)).numpy() for net in (network, linear))
+    np.testing.assert_allclose(bounded, np.tanh(free), rtol=1e-12)
+    assert np.abs(free - bounded).max() > 0.01
+    with mg.no_grad():
+        network.synthesis.outputs[-1].bias.copy_(mg.full((1,), -40.0, dtype="float64"))
+    assert (network.synthesis(styles, mg.Generator(0)).numpy() == -1.0).all()
+
+
 # ---------------------------------------------------------------- styles
 
 
