@@ -113,12 +113,17 @@ class ConvDiscriminator(nn.Module):
         for step in range(1, len(sizes)):
             kernel = tuple(4 - side % 2 for side in sizes[step - 1])
             normed = step > 1 and norm in ("batch", "layer")
-            layers.append(nn.Conv2d(counts[step - 1], counts[step], kernel, 2, 1, bias=not normed))
+            # Each convolution rectifies what it reads: LeakyReLU as a part of it, but for pixels.
+            slope = SLOPE if step > 1 else None
+            layers.append(
+                nn.Conv2d(
+                    counts[step - 1], counts[step], kernel, 2, 1, bias=not normed, rectify=slope
+                )
+            )
             if normed:
                 count = counts[step]
                 layers.append(nn.BatchNorm2d(count) if norm == "batch" else nn.GroupNorm(1, count))
-            layers.append(nn.LeakyReLU(SLOPE))
-        layers.append(nn.Conv2d(counts[-1], 1, sizes[-1]))
+        layers.append(nn.Conv2d(counts[-1], 1, sizes[-1], rectify=SLOPE))
         self.layers = nn.Sequential(*layers)
         _initialise(self)
         if norm == "spectral":

@@ -19,6 +19,7 @@ product writes them so, and elementwise ops and the next convolution keep the or
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ from minigen.ops._windows import (
 )
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
-from minigen.ops.product import sum_rows
+from minigen.ops.product import product, sum_rows
 
 Pair = tuple[int, int]
 
@@ -108,21 +109,24 @@ def products(b: Any, source: Any, w: Any, bias: Any, how: Geometry, slope: float
     """The convolution in one group, channels-last, of a source to be rectified with ``slope``."""
     weight, taps = _tap_matrices(b, w, how.taps), how.reads(w.shape[2:])  # (taps, C, O)
     size = how.windows(source.shape[1:3], w.shape[2:])
-    if _one_window(taps, source, size):
-        source, taps = _flat(source), [(0, 0)]
-        weight = weight.reshape(1, source.shape[3], weight.shape[2])
-    return correlate(b, source, weight, taps, how.stride, size, None, bias, slope)
+    if not _one_window(taps, source.shape[1:3], size):
+        return correlate(b, source, weight, taps, how.stride, size, None, bias, slope)
+    rows = rectify(b, source, low=slope) if slope != 1 else source
+    matrix = weight.reshape(len(taps) * source.shape[3], weight.shape[2])
+    out = product(b, _rows(rows), matrix)  # (N, taps·C) (taps·C, O)
+    if bias is not None:
+        add_bias(b, out, bias)
+    return out.reshape(len(source), 1, 1, weight.shape[2])
 
 
-def _one_window(taps: list[Pair], source: Any, size: Pair) -> bool:
+def _one_window(taps: list[Pair], picture: Pair, size: Pair) -> bool:
     """Whether the whole picture is a single window, so that a product of matrices is left."""
-    return size == (1, 1) and taps == list(np.ndindex(*source.shape[1:3]))
+    return size == (1, 1) and taps == list(np.ndindex(*picture))
 
 
-def _flat(x: Any) -> Any:
-    """(N, H, W, C) -> (N, 1, 1, H·W·C)."""
-    n, h, w, c = x.shape
-    return x.reshape(n, 1, 1, h * w * c)
+def _rows(x: Any) -> Any:
+    """A row for each sample: (N, H, W, C) -> (N, H·W·C)."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def _finish(b: Any, out: Any, bias: Any) -> Any:
@@ -164,13 +168,10 @@ def weight_gradient(
     """The gradients of :func:`products` by the weight and, if asked for, by the bias."""
     taps = how.reads(kernel)
     shape = (len(taps), source.shape[3], grad.shape[3])
-    if _one_window(taps, source, grad.shape[1:3]):  # gradᵀ times source, both with a row a sample
-        rows = b.xp.ascontiguousarray(grad.reshape(len(grad), shape[2]).T)
-        other = rectify(b, source, low=slope) if slope != 1 else source
-        other = other.reshape(1, len(source), shape[0] * shape[1])
-        total = correlate(b, rows[None, None], other, [(0, 0)], (1, 1), (1, shape[2]))
-        total = total.reshape(shape[2], shape[0] * shape[1]).T
-        bias = sum_rows(b, grad.reshape(len(grad), shape[2])) if with_bias else None
+    if _one_window(taps, source.shape[1:3], grad.shape[1:3]):
+        rows = rectify(b, source, low=slope) if slope != 1 else source
+        total = product(b, _rows(grad).T, _rows(rows)).T  # (O, N) (N, taps·C) -> (taps·C, O)
+        bias = sum_rows(b, _rows(grad)) if with_bias else None
     else:
         total, bias = correlate_weight(b, source, grad, taps, how.stride, slope, with_bias)
     return _in_kernel(b, total.reshape(shape), kernel, how.taps), bias
@@ -206,34 +207,54 @@ def transposed(
     groups, stride, channels = how.groups, how.stride, w.shape[1] * how.groups
     if not (y.size and w.size and how.taps != ()):
         return b.xp.zeros((y.shape[0], *size, channels), dtype=y.dtype)
-    source, weight = channels_last(b, y), _tap_matrices(b, w, how.taps)  # (taps, C/groups, O)
-    low, offsets = [pair[0] for pair in how.padding], how.offsets(w.shape[2:])
-    if groups == 1 and y.shape[2:] == (1, 1) and how.reads(w.shape[2:]) == list(np.ndindex(*size)):
-        out = _products(b, source, weight).reshape(y.shape[0], *size, channels)  # one window
+    flat = w.reshape(*w.shape[:2], -1)  # (O, C/groups, taps)
+    flat = flat if how.taps is None else flat[:, :, list(how.taps)]
+    if groups == 1 and _one_window(how.reads(w.shape[2:]), size, y.shape[2:]):
+        out = _pictures_of_rows(b, y.reshape(y.shape[:2]), flat, size)
         return out if like is None else gate_of(b, out, like, low=gate)
+    source, low = channels_last(b, y), [pair[0] for pair in how.padding]
+    offsets = how.offsets(w.shape[2:])
     scattered = y.shape[2] * y.shape[3] * w.shape[1]
     gathered = size[0] * size[1] * w.shape[0] // groups // (stride[0] * stride[1])
     out = b.xp.empty((y.shape[0], *size, channels), dtype=y.dtype)
     if len(offsets) > 1 and scattering_pays(b, scattered, gathered):
         out[...] = 0
-        for part, matrix, into in zip(*[_channels(z, groups) for z in (source, weight, out)]):
+        by_output = b.xp.ascontiguousarray(flat.transpose(0, 2, 1))  # (O, taps, C/groups)
+        each = _channels(by_output, groups, axis=0)
+        for part, matrix, into in zip(_channels(source, groups), each, _channels(out, groups)):
             # y[i] times tap t goes to i·stride + offset_t - low
             scatter_windows(b, _products(b, part, matrix), into, offsets, stride, low)
         return out if like is None else gate_of(b, out, like, low=gate)
+    by_tap = b.xp.ascontiguousarray(flat.transpose(2, 0, 1))  # (taps, O, C/groups)
+    each = _channels(by_tap, groups, axis=1)
     likes = [None] * groups if like is None else _channels(like, groups)
     for part, matrix, into, similar in zip(
-        *[_channels(z, groups) for z in (source, weight, out)], likes
+        _channels(source, groups), each, _channels(out, groups), likes
     ):
-        _gather(b, part, matrix.transpose(0, 2, 1), into, offsets, stride, low, similar, gate)
+        _gather(b, part, matrix, into, offsets, stride, low, similar, gate)
     return out
 
 
+def _pictures_of_rows(b: Any, y: Any, flat: Any, size: Pair) -> Any:
+    """Where the picture is one window: (N, O), (O, C, taps) -> (N, H, W, C).
+
+    The product has its channels first or last as the weight has, and one of the two has to be
+    turned round: the smaller. Results that stay channels first are turned by who needs it.
+    """
+    n, (outputs, channels, taps) = len(y), flat.shape
+    if n < outputs:
+        out = product(b, y, flat.reshape(outputs, channels * taps))
+        return out.reshape(n, channels, *size).transpose(0, 2, 3, 1)
+    last = b.xp.ascontiguousarray(flat.transpose(0, 2, 1)).reshape(outputs, taps * channels)
+    return product(b, y, last).reshape(n, *size, channels)
+
+
 def _products(b: Any, y: Any, weight: Any) -> Any:
-    """Every y times all taps: (N, H', W', O), (taps, C, O) -> (N, H', W', taps, C)."""
-    taps, channels, outputs = weight.shape
-    matrix = b.xp.ascontiguousarray(weight.reshape(taps * channels, outputs).T)
+    """Every y times all taps: (N, H', W', O), (O, taps, C) -> (N, H', W', taps, C)."""
+    outputs, taps, channels = weight.shape
     y = b.xp.ascontiguousarray(y)
-    out = correlate(b, y, matrix[None], [(0, 0)], (1, 1), y.shape[1:3])
+    matrix = weight.reshape(1, outputs, taps * channels)
+    out = correlate(b, y, matrix, [(0, 0)], (1, 1), y.shape[1:3])
     return out.reshape(*y.shape[:3], taps, channels)
 
 
@@ -270,7 +291,7 @@ def _gather(
                 continue
             used.sort(key=lambda t: (down[t], across[t]))
             places = [(down[t], across[t]) for t in used]
-            matrices = b.xp.ascontiguousarray(weight[used])
+            matrices = b.xp.ascontiguousarray(weight[used])  # (used, O, C)
             correlate(
                 b, y, matrices, places, (1, 1), target.shape[1:3], target, None, 1.0, similar, gate
             )
@@ -292,12 +313,13 @@ def _tap_matrices(b: Any, w: Any, taps: tuple[int, ...] | None) -> Any:
     return b.xp.ascontiguousarray(flat if taps is None else flat[list(taps)])
 
 
-def _channels(x: Any, groups: int) -> list[Any]:
-    """The last dimension cut into ``groups`` equal parts."""
+def _channels(x: Any, groups: int, axis: int = -1) -> list[Any]:
+    """The last dimension, or another one, cut into ``groups`` equal parts."""
     if groups == 1:
         return [x]
-    width = x.shape[-1] // groups
-    return [x[..., g * width : (g + 1) * width] for g in range(groups)]
+    axis, width = axis % x.ndim, x.shape[axis] // groups
+    before = (slice(None),) * axis
+    return [x[(*before, slice(g * width, (g + 1) * width))] for g in range(groups)]
 
 
 convolve.rules(

@@ -61,12 +61,29 @@ def test_norm_stands_everywhere_but_at_the_ends() -> None:
     up = kinds(ConvGenerator(5, (1, 32, 32), 2))
     assert up == ["ConvTranspose2d", "BatchNorm2d", "ReLU"] * 3 + ["ConvTranspose2d"]
     down = kinds(ConvDiscriminator((1, 32, 32), 2))
-    middle = ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 2
-    assert down == ["Conv2d", "LeakyReLU", *middle, "Conv2d"]
+    assert down == ["Conv2d", *["Conv2d", "BatchNorm2d"] * 2, "Conv2d"]
     assert "GroupNorm" in kinds(ConvDiscriminator((1, 32, 32), 2, "layer"))
     plain = kinds(ConvDiscriminator((1, 32, 32), 2, "none"))
     assert plain == kinds(ConvDiscriminator((1, 32, 32), 2, "spectral"))
-    assert set(plain) == {"Conv2d", "LeakyReLU"}
+    assert set(plain) == {"Conv2d"}
+
+
+def test_every_convolution_of_the_discriminator_but_the_first_rectifies_what_it_reads() -> None:
+    network = ConvDiscriminator((1, 16, 16), 2, "layer")
+    first, *others = (layer for layer in network.layers.children() if isinstance(layer, nn.Conv2d))
+    assert first.rectify is None
+    assert [layer.rectify for layer in others] == [0.2] * len(others)
+    x = mg.randn(3, 1, 16, 16, generator=mg.Generator(0))
+    expected = x
+    for layer in network.layers.children():
+        if isinstance(layer, nn.Conv2d) and layer is not first:
+            expected = mg.leaky_relu(expected, 0.2)
+            layer.rectify = None
+            expected = layer(expected)
+            layer.rectify = 0.2
+        else:
+            expected = layer(expected)
+    np.testing.assert_allclose(network(x).numpy(), expected.numpy().reshape(-1), rtol=1e-4)
 
 
 def test_batch_norm_depends_on_the_batch_in_training_only(backend: object) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import support
-from minigen.backends.compiled.support import FLOATS, large, loops, pooled
+from minigen.backends.compiled.support import FLOATS, large, loops, loops_for, pooled
 
 
 def add_bias(b: Any, rows: Array, bias: Array) -> Any:
@@ -91,7 +91,7 @@ def scatter_windows(
     if not usable or loops() is None:
         return NotImplemented
     moves = np.array([[row - low[0], column - low[1]] for row, column in taps])
-    b.run(loops().scatter_windows, out, products, moves, tuple(step))
+    b.run(pooled().scatter_windows, out, products, moves, tuple(step))
     return None
 
 
@@ -320,7 +320,7 @@ def correlate_weight(
         turned,
     )
     total, bias = xp.empty(partial.shape[1:], dtype=dtype), None
-    b.run(loops().add_parts, total.reshape(-1), partial.reshape(parts, -1))
+    b.run(loops_for(partial).add_parts, total.reshape(-1), partial.reshape(parts, -1))
     if with_bias:
         bias = xp.empty(outputs, dtype=dtype)
         b.run(loops().add_parts, bias, biases)

@@ -8,6 +8,8 @@ from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import compiled
 from minigen.backends.compiled.loops.tile import LANES, address, strip
 
+BLOCK = 1024  # elements of a sum that are in the fastest cache together
+
 
 class Windows(NamedTuple):
     """Where the windows of a convolution lie in memory; all distances in elements.
@@ -246,10 +248,13 @@ def correlate_weight_part(
 @compiled
 def add_parts(out: Array, partial: Array) -> None:
     """``out = Σ_p partial[p]``, in this order: (parts, n) -> (n,)."""
-    out[:] = partial[0]
-    for p in range(1, len(partial)):
-        for i in range(out.size):
-            out[i] += partial[p, i]
+    for first in range(0, out.size, BLOCK):
+        some = out[first : first + BLOCK]  # stays in the fastest cache while the parts go by
+        some[:] = partial[0, first : first + BLOCK]
+        for p in range(1, len(partial)):
+            more = partial[p, first : first + BLOCK]
+            for i in range(some.size):
+                some[i] += more[i]
 
 
 @compiled

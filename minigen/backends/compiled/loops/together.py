@@ -97,6 +97,22 @@ def correlate_weight(
 
 
 @together
+def add_parts(out: Array, partial: Array) -> None:
+    """``convolution.add_parts``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, out.size), begin(part + 1, out.size)
+        convolution.add_parts(out[i:j], partial[:, i:j])
+
+
+@together
+def scatter_windows(out: Array, products: Array, moves: Array, step: Any) -> None:
+    """``convolution.scatter_windows``, by samples."""
+    for part in numba.prange(PARTS):
+        i, j = part * len(out) // PARTS, (part + 1) * len(out) // PARTS
+        convolution.scatter_windows(out[i:j], products[i:j], moves, step)
+
+
+@together
 def average_step(average: Array, value: Array, decay: Any, rest: Any) -> None:
     """``optimizer.average_step``, by elements."""
     for part in numba.prange(PARTS):
