@@ -114,7 +114,7 @@ class StyleGANRecipe(AdversarialRecipe):
     budgets: ClassVar[Budgets] = {"short": {}, "long": {"steps": 50_000}}
     budgets_for_data: ClassVar[Mapping[str, Budgets]] = {
         "digits": {"short": {"steps": 1000, "evaluate_every": 200, "most": 32, "ema": 0.99}},
-        "mnist": {"short": {"steps": 8000, "width": 8, "decay": True}},
+        "mnist": {"short": {"steps": 8000, "width": 8, "ema": 0.999}},
     }
 
     @classmethod
