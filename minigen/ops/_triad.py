@@ -26,7 +26,6 @@ import numpy as np
 
 from minigen.autograd.primitive import primitive
 from minigen.ops._windows import (
-    add_bias,
     channels_first,
     channels_last,
     correlate,
@@ -36,7 +35,7 @@ from minigen.ops._windows import (
 )
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
-from minigen.ops.product import product, sum_rows
+from minigen.ops.product import add_bias, product, sum_rows
 
 Pair = tuple[int, int]
 

@@ -16,7 +16,7 @@ from minigen.backends import Array
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
 from minigen.ops.kernel import kernel
-from minigen.ops.product import product, sum_rows
+from minigen.ops.product import add_bias, product, sum_rows
 
 Tap = tuple[int, int]
 
@@ -53,12 +53,6 @@ def grown(b: Any, x: Array, low: Sequence[int], high: Sequence[int]) -> Array:
 def channels_first(x: Array) -> Array:
     """(N, H, W, C) -> (N, C, H, W): another view of the same memory."""
     return x.transpose(0, 3, 1, 2)
-
-
-@kernel
-def add_bias(b: Any, rows: Array, bias: Array) -> None:
-    """``rows[..., c] += bias[c]`` in place: (…, C), (C,)."""
-    rows += bias
 
 
 @kernel

@@ -15,7 +15,7 @@ from minigen.autograd.primitive import functions, primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import one_dim
-from minigen.ops.product import product
+from minigen.ops.product import add_bias, product
 
 __all__ = [
     "bmm",
@@ -113,7 +113,7 @@ def _linear(b, x, weight, bias):
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # (N, in)
     out = product(b, rows, weight.T)
     if bias is not None:
-        out += bias
+        add_bias(b, out, bias)
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 

@@ -1,4 +1,5 @@
-"""The matrix product as a kernel, so that a backend may bring a faster library than its own.
+"""The matrix product as a kernel, so that a backend may bring a faster library than its own; and
+what stands beside it in a dense layer, the bias, with the sum over rows that is its gradient.
 
 Ops multiply large matrices through here and not by ``b.xp.matmul``: where two libraries take turns,
 the threads of each stay awake for a while and take the cores from the other's.
@@ -10,7 +11,7 @@ from typing import Any
 
 from minigen.ops.kernel import kernel
 
-__all__ = ["product", "sum_rows"]
+__all__ = ["add_bias", "product", "sum_rows"]
 
 
 @kernel
@@ -41,3 +42,9 @@ def sum_rows(b: Any, x: Any, out: Any = None, *, add: bool = False) -> Any:
         return b.xp.matmul(ones, x, out=out)
     out += b.xp.matmul(ones, x)
     return out
+
+
+@kernel
+def add_bias(b: Any, rows: Any, bias: Any) -> None:
+    """``rows[…, c] += bias[c]`` in place: (…, C), (C,)."""
+    rows += bias

@@ -5,6 +5,7 @@ All of these only move numbers, so each gradient moves them back. Names are PyTo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,9 +147,10 @@ def _broadcast_to(b, x, *, shape):
 @primitive
 def sum_to(b, x, *, shape):
     """Sum over whatever broadcasting ``shape`` to ``x.shape`` repeated."""
-    if x.ndim == 2 and tuple(shape) == x.shape[1:] and x.dtype.kind == "f" and x.size:
-        return sum_rows(b, x)  # (N, C) -> (C,)
     extra = x.ndim - len(shape)
+    if extra and tuple(shape) == x.shape[extra:] and x.dtype.kind == "f" and x.size:
+        rows = x.reshape(math.prod(x.shape[:extra]), math.prod(shape))
+        return sum_rows(b, rows).reshape(shape)  # (N, C) -> (C,)
     axes = tuple(
         [d for d in range(x.ndim) if d < extra or (shape[d - extra] == 1 and x.shape[d] != 1)]
     )

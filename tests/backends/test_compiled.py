@@ -22,7 +22,7 @@ import minigen as mg
 from minigen.backends import get_backend
 from minigen.backends.compiled import KERNELS, support
 from minigen.backends.numpy_backend import NumpyBackend
-from minigen.ops import _windows
+from minigen.ops import product
 from minigen.ops.kernel import defaults
 
 few = settings(deadline=None, max_examples=25, derandomize=True, database=None)
@@ -178,7 +178,7 @@ def test_a_bias_is_added_in_place(xs):
     rows = xs[0].transpose(0, 2, 3, 1)
     bias = np.arange(rows.shape[-1], dtype=rows.dtype)
     expected = rows + bias
-    _windows.add_bias(get_backend("numpy"), rows, bias)
+    product.add_bias(get_backend("numpy"), rows, bias)
     np.testing.assert_array_equal(rows, expected)
 
 

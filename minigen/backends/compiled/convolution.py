@@ -1,4 +1,4 @@
-"""The products of a convolution, tile by tile; im2col, col2im and the bias for the rest.
+"""The products of a convolution, tile by tile; im2col and col2im for the rest.
 
 :func:`correlate` and :func:`correlate_weight` need no im2col: their loops (``loops/tile.py``) read
 the windows where they lie. Here it is worked out where that is.
@@ -15,21 +15,6 @@ import numpy as np
 from minigen.backends.base import Array
 from minigen.backends.compiled import support
 from minigen.backends.compiled.support import FLOATS, large, loops, loops_for, pooled
-
-
-def add_bias(b: Any, rows: Array, bias: Array) -> Any:
-    """``rows += bias`` along the last dimension; equals ``add_bias`` in ``ops/_windows.py``."""
-    usable = (
-        large(rows)
-        and rows.dtype in FLOATS
-        and bias.dtype == rows.dtype
-        and rows.flags.c_contiguous
-        and bias.flags.c_contiguous
-    )
-    if not usable or loops() is None:
-        return NotImplemented
-    b.run(loops().add_bias, rows.reshape(-1, rows.shape[-1]), bias)
-    return None
 
 
 def gather_windows(
@@ -333,7 +318,6 @@ def scattering_pays(b: Any, scattered: int, gathered: int) -> bool:
 
 
 KERNELS = (
-    add_bias,
     correlate,
     correlate_weight,
     gather_windows,

@@ -12,6 +12,14 @@ from minigen.backends.compiled.support import FLOATS, large, loops_for, without_
 RECTIFIERS = ("relu", "leaky_relu")
 
 
+def add_bias(b: Any, rows: Array, bias: Array) -> Any:
+    """``rows += bias`` along the last dimension; equals ``add_bias`` in ``ops/product.py``."""
+    if not without_gaps(rows, bias):
+        return NotImplemented
+    b.run(loops_for(rows).add_bias, rows.reshape(-1, rows.shape[-1]), bias)
+    return None
+
+
 def activate(b: Any, z: Array, bias: Array, *, activation: str, slope: float) -> Any:
     """``z ← φ(z + bias)`` for φ of the ReLU family; equals ``activate`` in ``ops/dense.py``."""
     if not _rows(z) or bias.dtype != z.dtype or not bias.flags.c_contiguous:
@@ -65,6 +73,7 @@ def _low(x: Array, activation: str, slope: float) -> Any:
 
 
 KERNELS = (
+    add_bias,
     activate,
     activate_backward,
     sum_rows,

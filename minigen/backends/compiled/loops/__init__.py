@@ -41,7 +41,6 @@ from minigen.backends.compiled.loops.batch_norm import (
 )
 from minigen.backends.compiled.loops.convolution import (
     Windows,
-    add_bias,
     add_parts,
     correlate,
     correlate_weight,
@@ -51,6 +50,7 @@ from minigen.backends.compiled.loops.convolution import (
 )
 from minigen.backends.compiled.loops.cross_entropy import mean_cross_entropy
 from minigen.backends.compiled.loops.dense import (
+    add_bias,
     bias_and_rectify,
     bias_and_sigmoid,
     bias_and_tanh,

@@ -1,4 +1,4 @@
-"""The products of a convolution without im2col; and im2col, col2im and the bias for the rest."""
+"""The products of a convolution without im2col; and im2col and col2im for the rest."""
 
 from __future__ import annotations
 
@@ -263,15 +263,6 @@ def fill_up(out: Array, rows: Array) -> None:
     for i in range(len(out)):
         out[i, : rows.shape[1]] = rows[i]
         out[i, rows.shape[1] :] = 0
-
-
-@compiled
-def add_bias(rows: Array, bias: Array) -> None:
-    """``rows += bias``: (n, C), (C,)."""
-    count, channels = rows.shape
-    for i in range(count):
-        for c in range(channels):
-            rows[i, c] += bias[c]
 
 
 @compiled

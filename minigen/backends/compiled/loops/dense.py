@@ -10,6 +10,15 @@ from minigen.backends.compiled.loops.scalars import sigmoid_of, tanh_of
 
 
 @compiled
+def add_bias(rows: Array, bias: Array) -> None:
+    """``rows += bias``: (n, C), (C,)."""
+    count, channels = rows.shape
+    for i in range(count):
+        for c in range(channels):
+            rows[i, c] += bias[c]
+
+
+@compiled
 def bias_and_rectify(z: Array, bias: Array, low: Any) -> None:
     """``z ← z + bias``, then times ``low`` where that is not positive; NaN stays."""
     zero = low - low

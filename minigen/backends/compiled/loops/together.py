@@ -13,7 +13,7 @@ import numba
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import loops
-from minigen.backends.compiled.loops import activation, convolution, optimizer
+from minigen.backends.compiled.loops import activation, convolution, dense, optimizer
 from minigen.backends.compiled.loops.compiling import compiled, together
 from minigen.backends.compiled.loops.together_channels import (  # noqa: F401 - found here by name
     channel_products,
@@ -110,6 +110,14 @@ def scatter_windows(out: Array, products: Array, moves: Array, step: Any) -> Non
     for part in numba.prange(PARTS):
         i, j = part * len(out) // PARTS, (part + 1) * len(out) // PARTS
         convolution.scatter_windows(out[i:j], products[i:j], moves, step)
+
+
+@together
+def add_bias(rows: Array, bias: Array) -> None:
+    """``dense.add_bias``, by rows."""
+    for part in numba.prange(PARTS):
+        i, j = part * len(rows) // PARTS, (part + 1) * len(rows) // PARTS
+        dense.add_bias(rows[i:j], bias)
 
 
 @together
