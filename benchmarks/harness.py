@@ -53,9 +53,9 @@ MEMORY_STEPS = 5
 class Turns:
     """One contender's worker process on one workload, and the times of its rounds.
 
-    ``memory``: peak resident memory (MiB) after the first five steps, when the process has done
-    nothing else: ``process_mib`` all of it, ``step_mib`` above what it was after importing the
-    library. None where the system does not say.
+    ``memory``: peak resident memory (MiB) after five steps, when the process has done nothing else:
+    ``process_mib`` all of it, ``step_mib`` above what the libraries hold once a rehearsal of the
+    same step has loaded and compiled them. None where the system does not say.
     """
 
     def __init__(
@@ -72,20 +72,13 @@ class Turns:
         self.rounds: list[list[float]] = []
         self.value: float | None = None
         self.worker = stack.enter_context(WorkerProcess(name, contender.environment))
-        built = self.worker.ask(
-            "build",
-            key="step",
-            workload=specification,
-            contender=contender.name,
-            setting=setting,
-        )
+        what = {"workload": specification, "contender": contender.name, "setting": setting}
+        self.worker.ask("rehearse", **what)
+        built = self.worker.ask("build", key="step", **what)
         self.version: str = built["version"]
         self.blas: str | None = built.get("blas")
         self.worker.ask("turn", key="step", steps=MEMORY_STEPS, discard=0)
-        measured = self.worker.ask("memory")
-        peak, imported = measured["peak_mib"], measured["imported_mib"]
-        known = peak is not None and imported is not None
-        self.memory = {"process_mib": peak, "step_mib": peak - imported if known else None}
+        self.memory: dict[str, float | None] = self.worker.ask("memory")
         step_seconds = self.worker.ask("warm_up", key="step", seconds=warm_up)["seconds"]
         self.steps, self.discard = turn_length(step_seconds, turn)
 

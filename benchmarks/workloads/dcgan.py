@@ -106,15 +106,16 @@ class Dcgan(Workload):
                 super().__init__()
                 self.layers = torch.nn.Sequential(
                     Conv2d(1, few, 4, 2, 1),  # (N, 1, 28, 28) -> (N, 64, 14, 14)
-                    LeakyReLU(SLOPE, inplace=True),
                     Conv2d(few, many, 4, 2, 1, bias=False),  # -> (N, 128, 7, 7)
                     BatchNorm2d(many),
-                    LeakyReLU(SLOPE, inplace=True),
                     Conv2d(many, 1, 7),  # -> (N, 1, 1, 1)
                 )
+                self.rectifier = LeakyReLU(SLOPE, inplace=True)
 
             def forward(self, images: torch.Tensor) -> torch.Tensor:
-                return self.layers(images)
+                first, second, norm, last = self.layers
+                x = self.rectifier(first(images))
+                return last(self.rectifier(norm(second(x))))
 
         return adversarial_step(
             Generator(self.latent), Discriminator(), self.batches(), setting, together=True
@@ -161,10 +162,10 @@ class Dcgan(Workload):
             parameters, _ = network
             x = side.convolve(images, parameters["layers.0.weight"], how, 2, 1)
             x = jax.nn.leaky_relu(x + parameters["layers.0.bias"], SLOPE)  # (N, 14, 14, 64)
-            x = side.convolve(x, parameters["layers.2.weight"], how, 2, 1)
-            x = jax.nn.leaky_relu(norm(network, "layers.3", x), SLOPE)  # (N, 7, 7, 128)
+            x = side.convolve(x, parameters["layers.1.weight"], how, 2, 1)
+            x = jax.nn.leaky_relu(norm(network, "layers.2", x), SLOPE)  # (N, 7, 7, 128)
             flat = x.reshape(x.shape[0], -1)  # (N, 7, 7, 128) -> (N, 6272)
-            return flat @ parameters["layers.5.weight"] + parameters["layers.5.bias"]
+            return flat @ parameters["layers.3.weight"] + parameters["layers.3.bias"]
 
         def judging(
             parameters: side.Parameters, running: side.Parameters, real: jax.Array, fake: jax.Array
@@ -215,12 +216,12 @@ class Dcgan(Workload):
         up["layers.3.weight"] = side.transposed_kernel("layers.3.weight", many, few, 4)
         up["layers.6.weight"] = side.transposed_kernel("layers.6.weight", few, 1, 4)
         up["layers.6.bias"] = side.vector("layers.6.bias", 1)
-        down, down_running = norms({"layers.3": many})
+        down, down_running = norms({"layers.2": many})
         down["layers.0.weight"] = side.kernel("layers.0.weight", 1, few, 4)
         down["layers.0.bias"] = side.vector("layers.0.bias", few)
-        down["layers.2.weight"] = side.kernel("layers.2.weight", few, many, 4)
-        down["layers.5.weight"] = side.kernel("layers.5.weight", many, 1, 7).reshape(-1, 1)
-        down["layers.5.bias"] = side.vector("layers.5.bias", 1)
+        down["layers.1.weight"] = side.kernel("layers.1.weight", few, many, 4)
+        down["layers.3.weight"] = side.kernel("layers.3.weight", many, 1, 7).reshape(-1, 1)
+        down["layers.3.bias"] = side.vector("layers.3.bias", 1)
         zeros = side.Moments.zeros
         state = (up, up_running, zeros(up), down, down_running, zeros(down))
         batches = [

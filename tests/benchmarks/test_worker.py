@@ -3,8 +3,10 @@
 import io
 import json
 
+import numpy as np
 import pytest
 
+from benchmarks.memory import resident_mib
 from benchmarks.worker import Worker, checked_value, serve, timed
 from benchmarks.workload import Step
 
@@ -29,7 +31,23 @@ def test_an_error_is_one_line_and_the_worker_goes_on():
     answers = answers_to({**BUILD, "workload": "nothing", "contender": "floor"}, {"do": "memory"})
     assert answers[0]["error"].startswith("ValueError: workload must be one of")
     assert "\n" not in answers[0]["error"]
-    assert "peak_mib" in answers[1]
+    assert "process_mib" in answers[1]
+
+
+@pytest.mark.skipif(resident_mib() is None, reason="the system does not say what is resident")
+def test_memory_of_a_step_is_counted_above_what_a_rehearsal_leaves() -> None:
+    worker = Worker()
+    worker.do_rehearse("vae:batch=8,pixels=20,hidden=16", "minigen", {})
+    assert worker.steps == {}
+
+    def sum_of_64_mib() -> np.float64:
+        return np.ones(8 << 20).sum()
+
+    worker.steps["k"] = Step(sum_of_64_mib)
+    worker.do_turn("k", steps=2, discard=0)
+    memory = worker.do_memory()
+    assert 60 < memory["step_mib"] < 80
+    assert memory["process_mib"] > memory["step_mib"]
 
 
 def test_nothing_is_answered_after_quit():
