@@ -5,14 +5,13 @@ A check counts only if it passes on minigen as it is and fails on minigen with t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from suite import test_of
+from suite import Patch, Plant, assert_caught, each_of, folder, replace, test_of
 
 import minigen as mg
 from minigen.models import path_length, stylegan, stylegan_layers
@@ -20,25 +19,8 @@ from minigen.optim import ema
 from minigen.recipes import adversarial as base
 from minigen.recipes import stylegan as recipe
 
-Patch = pytest.MonkeyPatch
 Generator = stylegan.StyleGenerator
 Recipe = recipe.StyleGANRecipe
-
-
-class Plant(NamedTuple):
-    """A mistake, how to make it, and the check that must notice."""
-
-    mistake: str
-    make: Callable[[Patch], None]
-    check: Callable[[], None]
-
-
-def replace(owner: Any, name: str, wrong: Any) -> Callable[[Patch], None]:
-    return lambda patch: patch.setattr(owner, name, wrong)
-
-
-def folder() -> Path:
-    return Path(tempfile.mkdtemp())
 
 
 def images() -> Path:
@@ -291,12 +273,7 @@ PLANTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.mistake)
+@each_of(PLANTS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_planted_mistake_is_caught_by_a_named_check(plant: Plant) -> None:
-    plant.check()
-    with pytest.MonkeyPatch.context() as patch:
-        plant.make(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            plant.check()
-    plant.check()
+    assert_caught(plant)
