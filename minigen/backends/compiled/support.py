@@ -38,20 +38,26 @@ TOGETHER = 1 << 18
 """Arrays with fewer elements are not worth waking a second thread for."""
 
 
-@functools.cache
-def _together() -> Any:
-    """The loops in several threads, or None where they would be no gain; see ``loops``."""
-    if not mkl.available() or not mkl.mkl().shares_pool or mkl.mkl().threads < 2:
-        return None
+def _with_threads(most: int | None) -> Any:
+    """The loops in up to so many of GNU OpenMP's threads, or None where Numba lacks OpenMP."""
     try:
-        importlib.import_module("numba.np.ufunc.omppool")  # absent where there is no OpenMP
+        importlib.import_module("numba.np.ufunc.omppool")
     except ImportError:
         return None
     numba = importlib.import_module("numba")
     numba.config.THREADING_LAYER = "omp"
     module = importlib.import_module("minigen.backends.compiled.loops.together")
-    numba.set_num_threads(min(mkl.mkl().threads, numba.config.NUMBA_NUM_THREADS))
+    allowed = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(min(most or allowed, allowed))
     return module
+
+
+@functools.cache
+def _together() -> Any:
+    """The loops in several threads, or None where they would be no gain; see ``loops``."""
+    if not mkl.available() or not mkl.mkl().shares_pool or mkl.mkl().threads < 2:
+        return None
+    return _with_threads(mkl.mkl().threads)
 
 
 def loops_for(x: Array) -> Any:
@@ -69,15 +75,7 @@ def _pooled() -> Any:
     """The loops in as many threads as allowed, also beside another BLAS; None without OpenMP."""
     if _together() is not None or threads.limit() == 1:
         return _together()
-    try:
-        importlib.import_module("numba.np.ufunc.omppool")
-    except ImportError:
-        return None
-    numba = importlib.import_module("numba")
-    numba.config.THREADING_LAYER = "omp"
-    most = numba.config.NUMBA_NUM_THREADS
-    numba.set_num_threads(min(threads.limit() or most, most))
-    return importlib.import_module("minigen.backends.compiled.loops.together")
+    return _with_threads(threads.limit())
 
 
 def pooled() -> Any:
