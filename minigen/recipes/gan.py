@@ -21,11 +21,11 @@ machine, 57 to 101 seconds a run), seeds 0, 1, 2, 3, 4: 8 of 8 modes each time, 
 continuous map of connected noise cannot tear.
 
 **What keeps the dense game of images together** is the R1 penalty on every step, with the average
-of the generator. Reached on MNIST (`minigen train gan --data mnist --seed 0`, 12,000 steps, 10,000
-samples against val): own FID 22.3, the rarest digit 7.7 % of the samples and the commonest 15.1 %,
-after about 12 minutes of one core's time (2,075 s in which it had a third of a core). Without both,
-20,000 steps end at 135, with 2.4 % and 30.8 %. `dcgan --data mnist --seed 0`, 5,000 steps in
-1,400 s of a busy core: 57.6, with 4.1 % and 15.8 %; the dense game is at 137 after as many steps.
+of the generator. Reached on MNIST (`minigen train gan --data mnist --seed 0`, 12,000 steps in 706 s
+of one core, 10,000 samples against val): own FID 19.7, the rarest digit 7.3 % of the samples and
+the commonest 16.5 %. Without both, 20,000 steps end at 135, with 2.4 % and 30.8 %.
+`dcgan --data mnist --seed 0`, 5,000 steps in 840 s of one core: 60.1, with 4.2 % and 16.1 %; the
+dense game is at 138 after as many steps.
 
 On `grid` (`minigen train wgan-gp --data grid --seed S`, 114 to 131 seconds, two runs at a time):
 25, 25, 25, 19 and 24 of 25 modes, with 72.8, 71.3, 83.2, 57.3 and 71.7 % within 3σ; the norm of the

@@ -18,7 +18,7 @@ from benchmarks.workload import Step
         ("realnvp", 20.0),
         ("gpt:layers=1,batch=4", 6.5),
         ("pixelcnn:batch=4", 5.0),
-        ("dcgan:batch=8", 6.5),
+        ("dcgan:batch=8", 5.0),
         ("upsampling:batch=16", 5.0),
         ("operation", 18.0),
         ("backward", 12.0),
