@@ -29,8 +29,9 @@ dense game is at 138 after as many steps.
 
 On `grid` (`minigen train wgan-gp --data grid --seed S`, 158 to 187 seconds, two runs at a time),
 seeds 0, 1, 2, 3, 4: 25 of 25 modes each time, with 80.2, 81.9, 85.8, 78.1 and 82.5 % within 3σ; the
-norm of the slope ends between 0.99 and 1.03. The weight of the penalty is 0.2, not the 10 of images:
-with 1 the critic is too stiff at first to tell the outer heaps apart, and seeds end at 18 to 25.
+norm of the slope ends between 0.99 and 1.03. The weight of the penalty is 0.2, not the 10 of
+images: with 1 the critic is too stiff at first to tell the outer heaps apart, and seeds end at 18
+to 25.
 """
 
 from __future__ import annotations

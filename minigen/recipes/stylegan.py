@@ -14,17 +14,17 @@ path length of the generator at every 8th, on half a batch. In expectation nothi
 
 **The average** of the generator, its mean style with it, is what samples are drawn from.
 
-**Reached**: `minigen train stylegan --data mnist --seed 0` (8,000 steps of 16 images in 976 s of one
-core, 10,000 samples against val): own FID 26.2, where DCGAN's is 60; the rarest digit is 4.4 % of
-the samples and the commonest 15.6 %. In the grid of mixed styles the coarse one (4 and 8 pixels)
+**Reached**: `minigen train stylegan --data mnist --seed 0` (8,000 steps of 16 images in 976 s of
+one core, 10,000 samples against val): own FID 26.2, where DCGAN's is 60; the rarest digit is 4.4 %
+of the samples and the commonest 15.6 %. In the grid of mixed styles the coarse one (4 and 8 pixels)
 decides about class and slant, the middle one (16) about the weight of the stroke, and the fine one
 (32) changes next to nothing. The 8×8 digits: 1,000 steps in 62 s, own FID 16.9, where other real
 digits have 8.0.
 
 **What it depends on** is the tanh at the end (`bounded`; the reason is in `models/stylegan.py`):
-without it and all else equal, the FID stays at 790 for 1,600 steps, and every z gives one shape. And
-the learning rate: with 2e-3 for both sides the discriminator follows too slowly, 183 after 51,000
-images (of batches of 64), where 5e-3 (batches of 32) is at 49.
+without it and all else equal, the FID stays at 790 for 1,600 steps, and every z gives one shape.
+And the learning rate: with 2e-3 for both sides the discriminator follows too slowly, 183 after
+51,000 images (of batches of 64), where 5e-3 (batches of 32) is at 49.
 
 **Sizes** are 4·2^k. The digits that come with minigen and MNIST are brought to 16×16 and 32×32 when
 they are loaded; images of one's own must have such a size.
