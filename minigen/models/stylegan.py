@@ -22,8 +22,8 @@ style of one picture can be combined with the fine style of another.
 w̄ + ψ(w − w̄) with ψ < 1 stays nearer to the usual: better pictures, less variety; at ψ = 0 there is
 one w only.
 
-**The last tanh** is not in the paper, and drawings need it. Photographs have every shade; three
-quarters of a digit are exactly black. Sums of tRGBs cannot come out as one exact value over
+**The last tanh** is not in the paper, and drawings need it. Photographs have every shade; four
+fifths of a digit are exactly black. Sums of tRGBs cannot come out as one exact value over
 hundreds of pixels, so the discriminator tells the two apart by the faint unrest of the ground
 alone, and says nothing about shapes: the generator then falls on one of them, whatever z is. tanh
 makes black out of everything far below.

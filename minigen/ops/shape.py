@@ -148,7 +148,9 @@ def _broadcast_to(b, x, *, shape):
 def sum_to(b, x, *, shape):
     """Sum over whatever broadcasting ``shape`` to ``x.shape`` repeated."""
     extra = x.ndim - len(shape)
-    if extra and tuple(shape) == x.shape[extra:] and x.dtype.kind == "f" and x.size:
+    # A single sum is left to NumPy, which adds pairs of pairs and loses less.
+    several = math.prod(shape) > 1
+    if extra and several and tuple(shape) == x.shape[extra:] and x.dtype.kind == "f" and x.size:
         rows = x.reshape(math.prod(x.shape[:extra]), math.prod(shape))
         return sum_rows(b, rows).reshape(shape)  # (N, C) -> (C,)
     axes = tuple(
