@@ -44,5 +44,5 @@ def forget_peak() -> None:
 
 def give_back() -> None:
     """Ask the C library to return memory that was freed to the system, where it can (glibc)."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # TypeError: Windows, at None
         ctypes.CDLL(None).malloc_trim(0)
