@@ -43,11 +43,12 @@ is replayed when somebody asks for the gradient of its gradient::
         return out, (mean, inverse_deviation)      # the result, and what backward needs
 
     @layer_norm.backward
-    def _(b, g, inputs, out, saved, needs, *, eps):
+    def _(b, g, inputs, saved, needs, *, eps):
         ...
         return g_x, g_weight, g_bias
 
-A backward kernel with a parameter ``places`` is given, for each input, its pair (into, onto).
+A backward kernel with a parameter ``out`` is also given the result, which is then kept; one with
+``places``, for each input, its pair (into, onto).
 """
 
 from __future__ import annotations
@@ -477,14 +478,16 @@ class Fused(_Operation):
     differentiable = True
 
     def backward(self, kernel: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
-        """Set ``kernel(b, g, inputs, out, saved, needs, **options) -> gradients`` (decorator).
+        """Set ``kernel(b, g, inputs, saved, needs, **options) -> gradients`` (decorator).
 
-        ``needs[i]`` says whether input i wants a gradient; the others may be None. For an op
-        with several outputs ``g`` and ``out`` are tuples, and an entry of ``g`` is None where
-        no gradient arrived.
+        ``needs[i]`` says whether input i wants a gradient; the others may be None. A keyword
+        parameter ``out`` or ``places`` is given what the module says. For an op with several
+        outputs ``g`` and ``out`` are tuples, and an entry of ``g`` is None where no gradient
+        arrived.
         """
         self.backward_kernel = kernel
-        self._wants_places = "places" in inspect.signature(kernel).parameters
+        parameters = inspect.signature(kernel).parameters
+        self._reads_out, self._wants_places = "out" in parameters, "places" in parameters
         return kernel
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -512,7 +515,7 @@ class Fused(_Operation):
             tensors = tuple([Tensor(y) for y in outs])
         else:
             edges = tuple([x.edge if isinstance(x, Tensor) else None for x in inputs])
-            node = Node(self, edges, (arrays, outs, saved), options)
+            node = Node(self, edges, (arrays, outs if self._reads_out else (), saved), options)
             if mode.anomaly:
                 node.caller = calling_line()
             if not isinstance(out, tuple):
@@ -538,13 +541,13 @@ class Fused(_Operation):
             return self._replay(node, grad, needed)
         arrays, outs, saved = node.saved
         needs = [e is not None and (needed is None or e in needed) for e in node.inputs]
-        out = outs if isinstance(grad, list) else outs[0]
+        options = node.options
+        if self._reads_out:
+            options = {**options, "out": outs if isinstance(grad, list) else outs[0]}
         if self._wants_places:
             places = [_places(e, arrived) if need else None for e, need in zip(node.inputs, needs)]
-            return self.backward_kernel(
-                active.backend, grad, arrays, out, saved, needs, places=places, **node.options
-            )
-        return self.backward_kernel(active.backend, grad, arrays, out, saved, needs, **node.options)
+            options = {**options, "places": places}
+        return self.backward_kernel(active.backend, grad, arrays, saved, needs, **options)
 
     def _replay(self, node: Node, grad: Any, needed: set[Any] | None) -> Sequence[Any]:
         """Compute the reference again from the same inputs, and differentiate that."""

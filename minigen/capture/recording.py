@@ -12,6 +12,8 @@ call; the caller records again when one fails.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import weakref
 from collections.abc import Callable
@@ -160,7 +162,11 @@ class Recording:
         kept = [*places, *[ref for _, ref, _ in outlived]]
         for ref in kept:
             ref.root.pinned = True
-        values = [np.array(plain(tensor.data)) for tensor, _, _ in outlived]
+        moving = [original is None and ref.root.kind == MADE for _, ref, original in outlived]
+        values = [
+            np.array(plain(tensor.data)) if moves else None
+            for (tensor, _, _), moves in zip(outlived, moving)
+        ]
         for tensor, _, original in outlived:
             if tensor.node is not None:  # a graph does not outlive the step
                 tensor.node, tensor.requires_grad = None, False
@@ -173,13 +179,14 @@ class Recording:
                 f"the step keeps a raw array ({root.nbytes} bytes) that replays could not renew; "
                 f"keep the tensor and not its .data"
             )
+        _give_back_memory()
         self.program = Program(recorder.instructions, [ref.root for ref in kept])
         self._outputs = [self.program.array(ref) for ref in places]
         for (tensor, ref, original), value in zip(outlived, values):
             if original is None:
                 tensor.data = self.program.array(ref)
-                if ref.root.kind == MADE:
-                    tensor.data[...] = value
+            if value is not None:
+                tensor.data[...] = value
 
     # ------------------------------------------------------------------ running it again
 
@@ -225,6 +232,16 @@ def _outlived(
         elif isinstance(data, Traced):  # another view of memory that no instruction uses
             tensor.data = plain(data) if original is None else original
     return found
+
+
+def _give_back_memory() -> None:
+    """Ask the C library (glibc) to return to the system what eager steps used and freed.
+
+    It keeps such memory for the next eager step, in pieces of the sizes that were asked for. There
+    will be none, and the arena is one large piece: without this both would stay.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # another C library; Windows
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _buffer_like(array: np.ndarray) -> np.ndarray:

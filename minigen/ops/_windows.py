@@ -124,16 +124,6 @@ def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
 
 
 @kernel
-def rectified(b: Any, source: Array, slope: float) -> tuple[Array, float]:
-    """The source rectified, and the slope by which the products are still to rectify it.
-
-    Here it is done once and for all. A backend whose products rectify what they read at no cost
-    leaves the source as it is.
-    """
-    return rectify(b, source, low=slope), 1.0
-
-
-@kernel
 def correlate(
     b: Any,
     source: Array,

@@ -126,7 +126,7 @@ def _attention(b, q, k, v, mask, *, scale, is_causal):
 
 
 @_attention.backward
-def _(b, g, inputs, out, saved, needs, *, scale, is_causal):
+def _(b, g, inputs, saved, needs, *, scale, is_causal):
     """See ``_attend_backward``; the mask was added to scores that had been scaled."""
     q, k, v, mask = inputs
     g_mask = None
@@ -169,7 +169,7 @@ def _packed(b, qkv, *, heads, scale, is_causal):
 
 
 @_packed.backward
-def _(b, g, inputs, out, saved, needs, *, heads, scale, is_causal):
+def _(b, g, inputs, saved, needs, *, heads, scale, is_causal):
     """One gradient (N, T, 3E), whose thirds the products write."""
     (qkv,) = inputs
     n, t, _ = qkv.shape

@@ -87,7 +87,7 @@ def normalize_batch(b, x, weight, bias, *, eps):
 
 
 @normalize_batch.backward
-def _(b, g, inputs, out, saved, needs, *, eps):
+def _(b, g, inputs, saved, needs, *, eps):
     """The three gradients together; what arrives at the statistics ends there."""
     (x, weight, bias), (rows, middle, inverse) = inputs, saved
     grad, *others = normalize_channels_backward(b, _rows(b, g[0]), rows, middle, inverse, weight)

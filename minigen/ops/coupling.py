@@ -85,7 +85,7 @@ def _affine_coupling(b, x, said, *, swap, limit):
 
 
 @_affine_coupling.backward
-def _(b, g, inputs, out, saved, needs, *, swap, limit):
+def _(b, g, inputs, saved, needs, *, swap, limit):
     """∂L/∂b = g·eˢ, ∂L/∂t = g, ∂L/∂r = (g·b·eˢ + g_log_det)·(1 - tanh²)."""
     x = inputs[0]
     squashed, scale = saved

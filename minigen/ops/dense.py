@@ -87,7 +87,7 @@ def _rows(x: Any) -> Any:
 
 
 @_dense.backward
-def _(b, g, inputs, out, saved, needs, *, places, activation, slope):
+def _(b, g, inputs, saved, needs, *, out, places, activation, slope):
     """g_z = g·φ'; ∂L/∂x = g_z W, ∂L/∂W = g_zᵀ x, ∂L/∂b = Σ g_z over rows."""
     x, weight, bias = inputs
     into, onto = places[2] or (None, None)

@@ -1,8 +1,8 @@
 """GELU: x · Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
 A ReLU lets a number through or not, by its sign; this one by the chance that a normal number is
-smaller. Its slope is Φ(x) + x·Φ'(x), and Φ is the costly part: so the slope is computed together
-with the value, while Φ(x) is at hand, and the way back is a single product.
+smaller. Its slope is Φ(x) + x·Φ'(x). The way back finds Φ again from x: that takes about as long as
+to write the slope down and to read it, and an array as large as the result is not kept for it.
 """
 
 from __future__ import annotations
@@ -29,69 +29,92 @@ def _gelu_reference(x: Tensor, *, approximate: str) -> Tensor:
 
 
 @kernel
-def gelu_by_tanh(b: Any, x: Any) -> tuple[Any, Any]:
-    """Value and slope of ``xΦ``, Φ = ½(1 + t), t = tanh u, u = √(2/π)(x + 0.044715x³).
-
-    Φ' = ½(1 - t²)u' = 2(¼ - (½t)²)u'.
-    """
-    xp = b.xp
-    out, slope = xp.empty_like(x), xp.empty_like(x)
-    scratch = xp.empty(min(x.size, b.block), dtype=x.dtype)
-    for x_, y, s in blocks(b, x, out, slope):
-        xp.multiply(x_, x_, out=s)
-        xp.multiply(s, SCALE * CUBIC, out=y)
-        y += SCALE
+def gelu_by_tanh(b: Any, x: Any) -> Any:
+    """``xΦ``, Φ = ½(1 + t), t = tanh u, u = √(2/π)(x + 0.044715x³)."""
+    out = b.xp.empty_like(x)
+    for x_, y in blocks(b, x, out):
+        _half_tanh(b.xp, x_, y)
+        y += 0.5  # Φ
         y *= x_
-        xp.tanh(y, out=y)
-        y *= 0.5  # ½t
-        rest = xp.multiply(y, y, out=scratch[: y.size])
+    return out
+
+
+@kernel
+def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
+    """``g(Φ + xΦ')``, Φ' = ½(1 - t²)u' = 2(¼ - (½t)²)u'."""
+    xp = b.xp
+    out, scratch = xp.empty_like(x), xp.empty((2, min(x.size, b.block)), dtype=x.dtype)
+    for g_, x_, s in blocks(b, g, x, out):
+        y, rest = scratch[:, : s.size]
+        _half_tanh(xp, x_, y)
+        xp.multiply(y, y, out=rest)
         xp.subtract(0.25, rest, out=rest)
+        xp.multiply(x_, x_, out=s)
         s *= 6 * SCALE * CUBIC
         s += 2 * SCALE  # 2u'
         s *= x_
         s *= rest  # xΦ'
         y += 0.5  # Φ
         s += y
-        y *= x_
-    return out, slope
+        s *= g_
+    return out
+
+
+def _half_tanh(xp: Any, x: Any, out: Any) -> None:
+    """``out = ½t``."""
+    xp.multiply(x, x, out=out)
+    out *= SCALE * CUBIC
+    out += SCALE
+    out *= x
+    xp.tanh(out, out=out)
+    out *= 0.5
 
 
 @kernel
-def gelu_by_erf(b: Any, x: Any) -> tuple[Any, Any]:
-    """Value and slope of ``xΦ``, Φ = ½(1 + erf(x/√2)), Φ' = e^(-x²/2)/√(2π)."""
-    xp = b.xp
-    out, slope = xp.empty_like(x), xp.empty_like(x)
-    for x_, y, s in blocks(b, x, out, slope):
-        xp.multiply(error_function(b, x_ * math.sqrt(0.5)), 0.5, out=y)
+def gelu_by_erf(b: Any, x: Any) -> Any:
+    """``xΦ``, Φ = ½(1 + erf(x/√2))."""
+    out = b.xp.empty_like(x)
+    for x_, y in blocks(b, x, out):
+        b.xp.multiply(error_function(b, x_ * math.sqrt(0.5)), 0.5, out=y)
         y += 0.5  # Φ
+        y *= x_
+    return out
+
+
+@kernel
+def gelu_by_erf_backward(b: Any, g: Any, x: Any) -> Any:
+    """``g(Φ + xΦ')``, Φ' = e^(-x²/2)/√(2π)."""
+    xp = b.xp
+    out = xp.empty_like(x)
+    for g_, x_, s in blocks(b, g, x, out):
+        half = error_function(b, x_ * math.sqrt(0.5))
+        half *= 0.5
         xp.multiply(x_, x_, out=s)
         s *= -0.5
         xp.exp(s, out=s)
         s *= x_
         s *= 1 / math.sqrt(2 * math.pi)  # xΦ'
-        s += y
-        y *= x_
-    return out, slope
-
-
-@kernel
-def multiply_by_slope(b: Any, g: Any, slope: Any) -> Any:
-    """The way back: g · slope."""
-    return g * slope
+        s += half
+        s += 0.5  # Φ
+        s *= g_
+    return out
 
 
 @fused(reference=_gelu_reference, name="gelu")
 def _gelu(b, x, *, approximate):
-    """The value; keeps the slope."""
-    x = x if x.dtype.kind == "f" else x.astype("float32")
-    out, slope = (gelu_by_tanh if approximate == "tanh" else gelu_by_erf)(b, x)
-    return out, (slope,)
+    """The value."""
+    return (gelu_by_tanh if approximate == "tanh" else gelu_by_erf)(b, _as_float(x)), ()
 
 
 @_gelu.backward
-def _(b, g, inputs, out, saved, needs, *, approximate):
-    """One product."""
-    return (multiply_by_slope(b, g, saved[0]),)
+def _(b, g, inputs, saved, needs, *, approximate):
+    """The gradient times the slope."""
+    backward = gelu_by_tanh_backward if approximate == "tanh" else gelu_by_erf_backward
+    return (backward(b, g, _as_float(inputs[0])),)
+
+
+def _as_float(x: Any) -> Any:
+    return x if x.dtype.kind == "f" else x.astype("float32")
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:

@@ -185,7 +185,7 @@ def line_lstm(b, gates, weight, *, lines):
 
 
 @line_lstm.backward
-def _(b, g, inputs, out, saved, needs, *, lines):
+def _(b, g, inputs, saved, needs, *, lines):
     """Backpropagation from the last line to the first; the weight's gradient in one product."""
     xp = b.xp
     _, weight = inputs

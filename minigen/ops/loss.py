@@ -120,7 +120,7 @@ def _bce_rows(b, x, target):
 
 
 @_bce_rows.backward
-def _(b, g, inputs, out, saved, needs):
+def _(b, g, inputs, saved, needs):
     """∂L/∂x = g·(σ(x) - t), ∂L/∂t = -g·x."""
     column = g.reshape(-1, 1)
     return (
@@ -342,6 +342,6 @@ def _mean_cross_entropy(b, x, target, *, ignore_index):
 
 
 @_mean_cross_entropy.backward
-def _(b, g, inputs, out, saved, needs, *, ignore_index):
+def _(b, g, inputs, saved, needs, *, ignore_index):
     """What was kept, times g."""
     return saved[0] * g, None

@@ -42,7 +42,7 @@ def _standardize(b, x, *, dim, eps):
 
 
 @_standardize.backward
-def _(b, g, inputs, out, saved, needs, *, dim, eps):
+def _(b, g, inputs, saved, needs, *, out, dim, eps):
     """∂/∂x = (g - mean(g) - out · mean(g · out)) / deviation, means over ``dim``."""
     (inverse,) = saved
     grad = g * out
@@ -85,64 +85,70 @@ def _layer_norm_reference(
 
 @kernel
 def normalize_rows(b: Any, x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Any, Any]:
-    """Each row's (x - mean)/deviation · weight + bias; also without the last two, and 1/deviation.
+    """Each row's (x - mean)/deviation · weight + bias; also its mean, and 1/deviation.
 
-    (R, C), (C,) or None twice -> (R, C), (R, C), (R,). ``einsum`` sums short rows faster than a
+    (R, C), (C,) or None twice -> (R, C), (R,), (R,). ``einsum`` sums short rows faster than a
     reduction does.
     """
     xp = b.xp
     share = 1 / x.shape[1]
-    normed = x - (xp.einsum("rc->r", x) * share)[:, None]
-    inverse = xp.einsum("rc,rc->r", normed, normed)
+    mean = xp.einsum("rc->r", x)
+    mean *= share
+    out = x - mean[:, None]
+    inverse = xp.einsum("rc,rc->r", out, out)
     inverse *= share
     inverse += eps
     xp.divide(1, xp.sqrt(inverse, out=inverse), out=inverse)
-    normed *= inverse[:, None]
-    out = normed
+    out *= inverse[:, None]
     if weight is not None:
-        out = normed * weight
+        out *= weight
     if bias is not None:
-        out = xp.add(out, bias, out=None if out is normed else out)
-    return out, normed, inverse
+        out += bias
+    return out, mean, inverse
 
 
 @kernel
 def normalize_rows_backward(
-    b: Any, g: Any, normed: Any, inverse: Any, weight: Any
+    b: Any, g: Any, x: Any, mean: Any, inverse: Any, weight: Any
 ) -> tuple[Any, Any, Any]:
-    """With h = g · weight: (h - mean(h) - normed · mean(h · normed))/deviation; Σ g·normed; Σ g.
+    """With x̂ = (x - mean)/deviation and h = g · weight, where μ is the mean over a row::
 
-    (R, C), (R, C), (R,), (C,) or None -> (R, C), (C,), (C,).
+        (h - μ(h) - x̂ · μ(h · x̂))/deviation;   Σ g · x̂;   Σ g
+
+    (R, C), (R, C), (R,), (R,), (C,) or None -> (R, C), (C,), (C,).
     """
     xp = b.xp
     share = 1 / g.shape[1]
+    normed = x - mean[:, None]
+    normed *= inverse[:, None]
     by_weight = xp.einsum("rc,rc->c", g, normed)
     by_bias = g.sum(axis=0)
     grad = g * (1.0 if weight is None else weight)
     along = xp.einsum("rc,rc->r", grad, normed)
     along *= share
     grad -= (xp.einsum("rc->r", grad) * share)[:, None]
-    grad -= normed * along[:, None]
+    normed *= along[:, None]
+    grad -= normed
     grad *= inverse[:, None]
     return grad, by_weight, by_bias
 
 
 @fused(reference=_layer_norm_reference, name="layer_norm")
 def _layer_norm(b, x, weight, bias, *, count, eps):
-    """The definition on rows; keeps the normalized rows and 1/deviation."""
+    """The definition on rows; keeps mean and 1/deviation of each."""
     columns = math.prod(x.shape[x.ndim - count :])
     flat = [None if v is None else v.reshape(columns) for v in (weight, bias)]
-    out, normed, inverse = normalize_rows(b, x.reshape(-1, columns), *flat, eps=eps)
-    return out.reshape(x.shape), (normed, inverse)
+    out, mean, inverse = normalize_rows(b, x.reshape(-1, columns), *flat, eps=eps)
+    return out.reshape(x.shape), (mean, inverse)
 
 
 @_layer_norm.backward
-def _(b, g, inputs, out, saved, needs, *, count, eps):
+def _(b, g, inputs, saved, needs, *, count, eps):
     """The three gradients together."""
-    weight = inputs[1]
+    x, weight, _ = inputs
     scale = None if weight is None else weight.reshape(-1)
-    normed, inverse = saved
-    grads = normalize_rows_backward(b, g.reshape(normed.shape), normed, inverse, scale)
+    rows, (mean, inverse) = (len(saved[0]), -1), saved  # (…, *normalized_shape) -> (R, C)
+    grads = normalize_rows_backward(b, g.reshape(rows), x.reshape(rows), mean, inverse, scale)
     return tuple([None if v is None else y.reshape(v.shape) for v, y in zip(inputs, grads)])
 
 

@@ -8,9 +8,8 @@ one op the picture is rectified where it is read, piece by piece, and so is its 
     g_w = Σ r(x) · g,   g_bias = Σ g    (one pass over g)
     g_x = convᵀ(g, w) · r'(x)           r'(x) = 1 where x > 0, else slope
 
-How it is done depends on the kernels: compiled ones rectify as they read, and only x is kept; the
-plain ones rectify once (r(x) has the sign of x). The reference says the same in plain ops; it is
-replayed for second derivatives.
+Only x is kept; the products of ``_windows.py`` rectify the piece that they are about to read. The
+reference says the same in plain ops; it is replayed for second derivatives.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops._triad import Geometry, products, transposed, weight_gradient
-from minigen.ops._windows import channels_first, channels_last, rectified
+from minigen.ops._windows import channels_first, channels_last
 
 
 def _reference(
@@ -34,20 +33,20 @@ def _reference(
 @fused(reference=_reference, name="convolve_rectified")
 def rectified_convolution(b, x, w, bias=None, *, how, slope):
     """(N, C, H, W), (O, C, kh, kw), (O,) or None -> (N, O, H', W'); no groups."""
-    source, left = rectified(b, channels_last(b, x), slope)
-    return channels_first(products(b, source, w, bias, how, left)), (source, left)
+    source = channels_last(b, x)
+    return channels_first(products(b, source, w, bias, how, slope)), (source,)
 
 
 @rectified_convolution.backward
 def _rectified_backward(
-    b: Any, g: Any, inputs: Any, out: Any, saved: Any, needs: Any, *, how: Geometry, slope: float
+    b: Any, g: Any, inputs: Any, saved: Any, needs: Any, *, how: Geometry, slope: float
 ) -> list[Any]:
-    (x, w), (source, left) = inputs[:2], saved
+    (x, w), (source,) = inputs[:2], saved
     gradients: list[Any] = [None] * len(inputs)
     if any(needs[1:]):
         with_bias = len(inputs) > 2 and needs[2]
         grad = channels_last(b, g)
-        pair = weight_gradient(b, source, grad, w.shape[2:], how, left, with_bias)
+        pair = weight_gradient(b, source, grad, w.shape[2:], how, slope, with_bias)
         gradients[1:] = pair[: len(inputs) - 1]
     if needs[0]:
         gradients[0] = channels_first(transposed(b, g, w, x.shape[2:], how, source, slope))

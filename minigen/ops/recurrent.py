@@ -77,7 +77,7 @@ def lstm_sequence(b, gates, h, c, weight):
 
 
 @lstm_sequence.backward
-def _(b, g, inputs, out, saved, needs):
+def _(b, g, inputs, saved, needs, *, out):
     """Backpropagation through time; all weight gradients in one product at the end."""
     xp = b.xp
     _, h0, _, weight = inputs
@@ -159,7 +159,7 @@ def gru_sequence(b, gates, h, weight, bias):
 
 
 @gru_sequence.backward
-def _(b, g, inputs, out, saved, needs):
+def _(b, g, inputs, saved, needs, *, out):
     """Backpropagation through time; all weight gradients in one product at the end."""
     xp = b.xp
     _, h0, weight, _ = inputs

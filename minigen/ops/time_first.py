@@ -41,7 +41,7 @@ def _conv_time_first(b, x, weight, bias, *, dilation):
 
 
 @_conv_time_first.backward
-def _(b, g, inputs, out, saved, needs, *, dilation):
+def _(b, g, inputs, saved, needs, *, dilation):
     """∂/∂x: the taps' shares, each added where it was read; ∂/∂weight: windowsᵀ g."""
     xp = b.xp
     x, weight, bias = inputs
@@ -148,7 +148,7 @@ def _gated_tanh(b, x):
 
 
 @_gated_tanh.backward
-def _(b, g, inputs, out, saved, needs):
+def _(b, g, inputs, saved, needs):
     """From the kept tanh and sigmoid alone."""
     return (gate_backward(b, g, saved[0]),)
 

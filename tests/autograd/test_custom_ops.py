@@ -42,7 +42,7 @@ def make_affine():
         return out, (1 - out * out,)
 
     @own_affine.backward
-    def _(b, g, inputs, out, saved, needs, *, shift):
+    def _(b, g, inputs, saved, needs, *, shift):
         x, scale = inputs
         (slope,) = saved
         return (g * slope * scale if needs[0] else None, (g * slope * x) if needs[1] else None)
@@ -104,7 +104,7 @@ def test_a_fused_op_with_several_outputs():
         return (s, c), (s, c)
 
     @own_sin_cos.backward
-    def _(b, g, inputs, out, saved, needs):
+    def _(b, g, inputs, saved, needs):
         s, c = saved
         total = 0
         if g[0] is not None:

@@ -162,7 +162,7 @@ def test_a_kernel_that_disagrees_with_its_reference_is_told():
         return x * x, ()
 
     @own_square.backward
-    def _(b, g, inputs, out, saved, needs):
+    def _(b, g, inputs, saved, needs):
         return (g * 2.01 * inputs[0],)
 
     with pytest.raises(AssertionError, match="with create_graph the gradient for differentiable"):
@@ -176,7 +176,7 @@ def test_a_kernel_whose_gradient_has_another_shape_is_told():
         return x[:2].copy(), ()
 
     @own_head.backward
-    def _(b, g, inputs, out, saved, needs):
+    def _(b, g, inputs, saved, needs):
         return (g,)  # of the wrong shape
 
     with pytest.raises((AssertionError, ValueError, RuntimeError)):

@@ -174,11 +174,6 @@ def _usable(*arrays: Array) -> bool:
     )
 
 
-def rectified(b: Any, source: Array, slope: float) -> tuple[Array, float]:
-    """Left to the products, which rectify as they read."""
-    return (source, slope) if _usable(source) and _pitches(source) else NotImplemented
-
-
 def correlate(
     b: Any,
     source: Array,
@@ -321,7 +316,6 @@ KERNELS = (
     correlate,
     correlate_weight,
     gather_windows,
-    rectified,
     scatter_windows,
     scattering_pays,
 )

@@ -9,28 +9,27 @@ from minigen.backends.compiled.support import FLOATS, new_like
 
 
 def gelu_by_tanh(b: Any, x: Array) -> Any:
-    """Value and slope in float32; equals ``gelu_by_tanh`` in ``ops/gelu.py``."""
+    """The value in float32; equals ``gelu_by_tanh`` in ``ops/gelu.py``."""
     found = new_like(b, x, dtypes=FLOATS[:1])
     if found is None:
         return NotImplemented
     run, out, flat = found
-    slope = b.xp.empty_like(x)
-    b.run(run.gelu_by_tanh, flat[0], slope.ravel("K"), flat[1])
-    return out, slope
+    b.run(run.gelu_by_tanh, *flat)
+    return out
 
 
-def multiply_by_slope(b: Any, g: Array, slope: Array) -> Any:
-    """The way back; equals ``multiply_by_slope`` in ``ops/gelu.py``."""
-    found = new_like(b, g, slope)
+def gelu_by_tanh_backward(b: Any, g: Array, x: Array) -> Any:
+    """The way back in float32; equals ``gelu_by_tanh_backward`` in ``ops/gelu.py``."""
+    found = new_like(b, g, x, dtypes=FLOATS[:1])
     if found is None:
         return NotImplemented
     run, out, flat = found
-    b.run(run.multiply, *flat)
+    b.run(run.gelu_by_tanh_backward, *flat)
     return out
 
 
 KERNELS = (
     gelu_by_tanh,
-    multiply_by_slope,
+    gelu_by_tanh_backward,
 )
 """As the backend registers them, by their names."""

@@ -15,23 +15,26 @@ def normalize_rows(b: Any, x: Array, weight: Array, bias: Array, *, eps: float) 
     """With weight and bias; equals ``normalize_rows`` in ``ops/normalization.py``."""
     if weight is None or bias is None or not without_gaps(x, weight, bias):
         return NotImplemented
-    out, normed = b.xp.empty_like(x), b.xp.empty_like(x)
-    inverse = b.xp.empty(x.shape[0], x.dtype)
+    out = b.xp.empty_like(x)
+    mean, inverse = b.xp.empty(x.shape[0], x.dtype), b.xp.empty(x.shape[0], x.dtype)
     numbers = x.dtype.type(eps), x.dtype.type(1 / x.shape[1])
-    b.run(loops_for(x).normalize_rows, out, normed, inverse, x, weight, bias, *numbers)
-    return out, normed, inverse
+    b.run(loops_for(x).normalize_rows, out, mean, inverse, x, weight, bias, *numbers)
+    return out, mean, inverse
 
 
-def normalize_rows_backward(b: Any, g: Array, normed: Array, inverse: Array, weight: Array) -> Any:
+def normalize_rows_backward(
+    b: Any, g: Array, x: Array, mean: Array, inverse: Array, weight: Array
+) -> Any:
     """The way back; equals ``normalize_rows_backward`` in ``ops/normalization.py``."""
-    if weight is None or not without_gaps(g, normed, inverse, weight):
+    if weight is None or not without_gaps(g, x, mean, inverse, weight):
         return NotImplemented
     rows, columns = g.shape
     grad = b.xp.empty_like(g)
     size = -(-rows // GROUPS)
     sums = b.xp.empty((-(-rows // size), 2, columns), g.dtype)
+    given = g, x, mean, inverse, weight
     numbers = size, g.dtype.type(1 / columns), g.dtype.type(0)
-    b.run(loops_for(g).normalize_rows_backward, grad, sums, g, normed, inverse, weight, *numbers)
+    b.run(loops_for(g).normalize_rows_backward, grad, sums, *given, *numbers)
     b.run(loops().add_groups, sums)
     return grad, sums[0, 0], sums[0, 1]
 

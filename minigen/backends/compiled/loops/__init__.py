@@ -60,7 +60,7 @@ from minigen.backends.compiled.loops.dense import (
     tanh_and_sum,
 )
 from minigen.backends.compiled.loops.flow import couple, couple_backward
-from minigen.backends.compiled.loops.gelu import gelu_by_tanh, multiply
+from minigen.backends.compiled.loops.gelu import gelu_by_tanh, gelu_by_tanh_backward
 from minigen.backends.compiled.loops.indexing import rows_summed_at
 from minigen.backends.compiled.loops.loss import cross_entropy_rows
 from minigen.backends.compiled.loops.normalization import (
@@ -102,10 +102,10 @@ __all__ = [
     "gate_backward",
     "gather_windows",
     "gelu_by_tanh",
+    "gelu_by_tanh_backward",
     "lstm_cell",
     "lstm_cell_backward",
     "mean_cross_entropy",
-    "multiply",
     "normalize_channels_backward",
     "normalize_rows",
     "normalize_rows_backward",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.loops.compiling import compiled, contracted
+from minigen.backends.compiled.loops.compiling import contracted
 from minigen.backends.compiled.loops.scalars import ONE, sigmoid_of
 
 LINEAR = np.float32(2 * math.sqrt(2 / math.pi))
@@ -16,17 +16,16 @@ THREE = np.float32(3)
 
 
 @contracted
-def gelu_by_tanh(out: Array, slope: Array, x: Array) -> None:
-    """xΦ and Φ + xΦ' in float32: Φ = ½(1 + tanh ½v) = σ(v), Φ' = Φ(1 - Φ)v', v = 2u."""
+def gelu_by_tanh(out: Array, x: Array) -> None:
+    """xΦ in float32: Φ = ½(1 + tanh ½v) = σ(v), v = 2u."""
+    for i in range(x.size):
+        out[i] = x[i] * sigmoid_of(x[i] * (LINEAR + CUBIC * (x[i] * x[i])))
+
+
+@contracted
+def gelu_by_tanh_backward(out: Array, g: Array, x: Array) -> None:
+    """g(Φ + xΦ') in float32, Φ' = Φ(1 - Φ)v'."""
     for i in range(x.size):
         q = x[i] * x[i]
         phi = sigmoid_of(x[i] * (LINEAR + CUBIC * q))
-        slope[i] = phi + x[i] * (phi * (ONE - phi)) * (LINEAR + THREE * CUBIC * q)
-        out[i] = x[i] * phi
-
-
-@compiled
-def multiply(out: Array, x: Array, other: Array) -> None:
-    """``out = x · other``."""
-    for i in range(out.size):
-        out[i] = x[i] * other[i]
+        out[i] = g[i] * (phi + x[i] * (phi * (ONE - phi)) * (LINEAR + THREE * CUBIC * q))

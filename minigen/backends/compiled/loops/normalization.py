@@ -13,7 +13,7 @@ from minigen.backends.compiled.loops.compiling import compiled, summing
 @summing
 def normalize_rows(
     out: Array,
-    normed: Array,
+    means: Array,
     inverse: Array,
     x: Array,
     weight: Array,
@@ -21,23 +21,21 @@ def normalize_rows(
     eps: Any,
     share: Any,
 ) -> None:
-    """normed = (x - mean)/√(variance + eps), out = normed·weight + bias: (R, C); share = 1/C."""
+    """out = (x - mean)·inverse·weight + bias: (R, C), inverse = 1/√(variance + eps); share = 1/C."""
     rows, columns = x.shape
     for r in range(rows):
-        row, n, y = x[r], normed[r], out[r]
+        row, y = x[r], out[r]
         mean = row[0] - row[0]
         variance = eps - eps
         for c in range(columns):
             mean += row[c]
         mean *= share
         for c in range(columns):
-            n[c] = row[c] - mean
-            variance += n[c] * n[c]
+            variance += (row[c] - mean) * (row[c] - mean)
         slope = share / (share * np.sqrt(variance * share + eps))
-        inverse[r] = slope
+        means[r], inverse[r] = mean, slope
         for c in range(columns):
-            n[c] *= slope
-            y[c] = n[c] * weight[c] + bias[c]
+            y[c] = (row[c] - mean) * slope * weight[c] + bias[c]
 
 
 @summing
@@ -45,16 +43,17 @@ def normalize_rows_backward(
     grad: Array,
     sums: Array,
     g: Array,
-    normed: Array,
+    x: Array,
+    means: Array,
     inverse: Array,
     weight: Array,
     size: int,
     share: Any,
     zero: Any,
 ) -> None:
-    """With h = g·weight: grad = (h - mean(h) - normed·mean(h·normed))·inverse; share = 1/C.
+    """With h = g·weight and x̂ = (x - mean)·inverse: grad = (h - μ(h) - x̂·μ(h·x̂))·inverse.
 
-    ``sums`` (groups, 2, C): Σ g·normed and Σ g over each group's rows, ``size`` or, at last, fewer.
+    ``share`` = 1/C; μ is the mean over a row. ``sums`` (groups, 2, C): Σ g·x̂ and Σ g over each group's rows, ``size`` or, at last, fewer.
     """
     rows, columns = g.shape
     for group in range(len(sums)):
@@ -63,19 +62,20 @@ def normalize_rows_backward(
             by_weight[c] = zero
             by_bias[c] = zero
         for r in range(group * size, min(rows, (group + 1) * size)):
-            y, n, out = g[r], normed[r], grad[r]
+            y, row, out = g[r], x[r], grad[r]
+            middle, slope = means[r], inverse[r]
             mean, along = zero, zero
             for c in range(columns):
+                n = (row[c] - middle) * slope
                 h = y[c] * weight[c]
                 mean += h
-                along += h * n[c]
-                by_weight[c] += y[c] * n[c]
+                along += h * n
+                by_weight[c] += y[c] * n
                 by_bias[c] += y[c]
             mean *= share
-            along *= share
-            slope = inverse[r]
+            along *= share * slope
             for c in range(columns):
-                out[c] = (y[c] * weight[c] - mean - n[c] * along) * slope
+                out[c] = (y[c] * weight[c] - mean - (row[c] - middle) * along) * slope
 
 
 @compiled

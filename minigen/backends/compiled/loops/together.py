@@ -24,7 +24,7 @@ from minigen.backends.compiled.loops.together_channels import (  # noqa: F401 - 
 )
 from minigen.backends.compiled.loops.together_rows import (  # noqa: F401 - found here by name
     gelu_by_tanh,
-    multiply,
+    gelu_by_tanh_backward,
     normalize_rows,
     normalize_rows_backward,
     softmax_over_keys,

@@ -32,25 +32,25 @@ def softmax_over_keys_backward(
 
 
 @together
-def gelu_by_tanh(out: Array, slope: Array, x: Array) -> None:
+def gelu_by_tanh(out: Array, x: Array) -> None:
     """``gelu.gelu_by_tanh``, by elements."""
     for part in numba.prange(PARTS):
         i, j = part * x.size // PARTS, (part + 1) * x.size // PARTS
-        gelu.gelu_by_tanh(out[i:j], slope[i:j], x[i:j])
+        gelu.gelu_by_tanh(out[i:j], x[i:j])
 
 
 @together
-def multiply(out: Array, x: Array, other: Array) -> None:
-    """``gelu.multiply``, by elements."""
+def gelu_by_tanh_backward(out: Array, g: Array, x: Array) -> None:
+    """``gelu.gelu_by_tanh_backward``, by elements."""
     for part in numba.prange(PARTS):
         i, j = part * x.size // PARTS, (part + 1) * x.size // PARTS
-        gelu.multiply(out[i:j], x[i:j], other[i:j])
+        gelu.gelu_by_tanh_backward(out[i:j], g[i:j], x[i:j])
 
 
 @together
 def normalize_rows(
     out: Array,
-    normed: Array,
+    means: Array,
     inverse: Array,
     x: Array,
     weight: Array,
@@ -62,7 +62,7 @@ def normalize_rows(
     for part in numba.prange(PARTS):
         i, j = part * len(x) // PARTS, (part + 1) * len(x) // PARTS
         normalization.normalize_rows(
-            out[i:j], normed[i:j], inverse[i:j], x[i:j], weight, bias, eps, share
+            out[i:j], means[i:j], inverse[i:j], x[i:j], weight, bias, eps, share
         )
 
 
@@ -71,7 +71,8 @@ def normalize_rows_backward(
     grad: Array,
     sums: Array,
     g: Array,
-    normed: Array,
+    x: Array,
+    means: Array,
     inverse: Array,
     weight: Array,
     size: int,
@@ -86,7 +87,8 @@ def normalize_rows_backward(
             grad[i:j],
             sums[first:last],
             g[i:j],
-            normed[i:j],
+            x[i:j],
+            means[i:j],
             inverse[i:j],
             weight,
             size,
