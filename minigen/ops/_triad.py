@@ -30,6 +30,7 @@ from minigen.ops._windows import (
     channels_last,
     correlate,
     correlate_weight,
+    pieces,
     scatter_windows,
     scattering_pays,
 )
@@ -219,10 +220,11 @@ def transposed(
     if len(offsets) > 1 and scattering_pays(b, scattered, gathered):
         out[...] = 0
         by_output = b.xp.ascontiguousarray(flat.transpose(0, 2, 1))  # (O, taps, C/groups)
-        each = _channels(by_output, groups, axis=0)
+        each, where = _channels(by_output, groups, axis=0), (offsets, stride, low)
         for part, matrix, into in zip(_channels(source, groups), each, _channels(out, groups)):
             # y[i] times tap t goes to i·stride + offset_t - low
-            scatter_windows(b, _products(b, part, matrix), into, offsets, stride, low)
+            for some in pieces(b, part, y.shape[2] * y.shape[3] * matrix[0].size):
+                scatter_windows(b, _products(b, part[some], matrix), into[some], *where)
         return out if like is None else gate_of(b, out, like, low=gate)
     by_tap = b.xp.ascontiguousarray(flat.transpose(2, 0, 1))  # (taps, O, C/groups)
     each = _channels(by_tap, groups, axis=1)

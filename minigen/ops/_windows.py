@@ -114,8 +114,12 @@ def _runs(taps: Sequence[Tap]) -> list[Tap]:
 
 def _batches(b: Any, source: Array, taps: int, size: Tap) -> list[slice]:
     """The batch cut so that the windows of one piece fit the backend's workspace."""
-    n, _, _, c = source.shape
-    one = max(size[0] * size[1] * taps * c * source.dtype.itemsize, 1)
+    return pieces(b, source, size[0] * size[1] * taps * source.shape[3])
+
+
+def pieces(b: Any, source: Array, each: int) -> list[slice]:
+    """The batch cut so that a piece, at ``each`` numbers a sample, fits the backend's workspace."""
+    n, one = source.shape[0], max(each * source.dtype.itemsize, 1)
     some = max(b.workspace // one, 1)
     return [slice(i, min(i + some, n)) for i in range(0, n, some)]
 
@@ -198,6 +202,8 @@ def _pieces(
     """The batch cut so that what is prepared of a piece is still in the cache when it is used."""
     if slope == 1 and _is_whole(source, taps, step, size):
         return [slice(0, source.shape[0])]
+    if not _in_bands(taps, step, size, source.shape[3]):
+        return _batches(b, source, len(taps), size)
     span = max(last - first for first, last in _runs(taps))
     return _batches(b, source, span + 1, size)
 
