@@ -8,7 +8,7 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import threads
-from minigen.backends.compiled.mkl import PLAIN, mkl, orientation
+from minigen.backends.compiled.mkl import PLAIN, layout, mkl, orientation
 from minigen.backends.compiled.support import FLOATS
 
 SMALL = 1 << 18
@@ -37,7 +37,8 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
     batch = x.shape[:-2]
     if batch != other.shape[:-2] or other.shape[-2] != k:
         return NotImplemented
-    if not orientation(x)[0] or not orientation(other)[0]:
+    (_, order_x, order_other, *_), _ = layout(x, other)
+    if not order_x or not order_other:
         return NotImplemented
     if out is None:
         out = b.xp.empty((*batch, n, m), dtype=x.dtype)

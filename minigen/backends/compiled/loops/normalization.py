@@ -21,7 +21,7 @@ def normalize_rows(
     eps: Any,
     share: Any,
 ) -> None:
-    """out = (x - mean)·inverse·weight + bias: (R, C), inverse = 1/√(variance + eps); share = 1/C."""
+    """(x - mean)·inverse·weight + bias: (R, C), with inverse = 1/√(variance + eps), share = 1/C."""
     rows, columns = x.shape
     for r in range(rows):
         row, y = x[r], out[r]
@@ -53,7 +53,8 @@ def normalize_rows_backward(
 ) -> None:
     """With h = g·weight and x̂ = (x - mean)·inverse: grad = (h - μ(h) - x̂·μ(h·x̂))·inverse.
 
-    ``share`` = 1/C; μ is the mean over a row. ``sums`` (groups, 2, C): Σ g·x̂ and Σ g over each group's rows, ``size`` or, at last, fewer.
+    ``share`` = 1/C; μ is the mean over a row. ``sums`` (groups, 2, C): Σ g·x̂ and Σ g over each
+    group's rows, ``size`` or, at last, fewer.
     """
     rows, columns = g.shape
     for group in range(len(sums)):
