@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["blocks"]
+__all__ = ["blocks", "in_order_of"]
 
 
 def blocks(b: Any, *arrays: Any) -> Iterator[list[Any]]:
@@ -17,3 +17,12 @@ def blocks(b: Any, *arrays: Any) -> Iterator[list[Any]]:
     flat = [b.xp.ravel(x, "K") for x in arrays]
     for start in range(0, flat[0].size, b.block):
         yield [x[start : start + b.block] for x in flat]
+
+
+def in_order_of(b: Any, x: Any, other: Any) -> Any:
+    """``x`` with its elements in memory as ``other``, of the same shape, has them."""
+    if x.strides == other.strides:
+        return x
+    moved = b.xp.empty_like(other, dtype=x.dtype)
+    moved[...] = x
+    return moved

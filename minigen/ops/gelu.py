@@ -12,7 +12,7 @@ from typing import Any
 
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
-from minigen.ops._blocks import blocks
+from minigen.ops._blocks import blocks, in_order_of
 from minigen.ops.erf import error_function
 from minigen.ops.kernel import kernel
 
@@ -44,7 +44,7 @@ def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
     """``g(Φ + xΦ')``, Φ' = ½(1 - t²)u' = 2(¼ - (½t)²)u'."""
     xp = b.xp
     out, scratch = xp.empty_like(x), xp.empty((2, min(x.size, b.block)), dtype=x.dtype)
-    for g_, x_, s in blocks(b, g, x, out):
+    for g_, x_, s in blocks(b, in_order_of(b, g, x), x, out):
         y, rest = scratch[:, : s.size]
         _half_tanh(xp, x_, y)
         xp.multiply(y, y, out=rest)
@@ -86,7 +86,7 @@ def gelu_by_erf_backward(b: Any, g: Any, x: Any) -> Any:
     """``g(Φ + xΦ')``, Φ' = e^(-x²/2)/√(2π)."""
     xp = b.xp
     out = xp.empty_like(x)
-    for g_, x_, s in blocks(b, g, x, out):
+    for g_, x_, s in blocks(b, in_order_of(b, g, x), x, out):
         half = error_function(b, x_ * math.sqrt(0.5))
         half *= 0.5
         xp.multiply(x_, x_, out=s)
