@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigen.backends.base import Array
-from minigen.backends.compiled.support import FLOATS, large, loops_for, without_gaps
+from minigen.backends.compiled.support import FLOATS, loops_for, without_gaps
 
 RECTIFIERS = ("relu", "leaky_relu")
 
@@ -63,9 +63,10 @@ def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -
 
 
 def _rows(*arrays: Array) -> bool:
-    if not large(arrays[0]):
-        return False
-    return all(isinstance(x, np.ndarray) and x.ndim == 2 for x in arrays) and without_gaps(*arrays)
+    for x in arrays:
+        if not isinstance(x, np.ndarray) or x.ndim != 2:
+            return False
+    return without_gaps(*arrays)
 
 
 def _low(x: Array, activation: str, slope: float) -> Any:

@@ -118,7 +118,7 @@ class Mkl:
 
         Each operand has one dimension without gaps; ``out`` the last one.
         """
-        sizes, steps = layout(x, other)
+        sizes, steps = layout(x.shape, x.strides, other.shape, other.strides, x.itemsize)
         return functools.partial(
             self._single[out.dtype],
             *sizes,
@@ -134,7 +134,7 @@ class Mkl:
 
     def _multiply_each(self, out: Array, x: Array, other: Array, add: bool) -> Callable[[], None]:
         """The same for every matrix of a batch; all have the same leading dimensions."""
-        sizes, steps = layout(x, other)
+        sizes, steps = layout(x.shape, x.strides, other.shape, other.strides, x.itemsize)
         one, start = NUMBERS[out.dtype](1.0), NUMBERS[out.dtype](1.0 if add else 0.0)
         matrices = [addresses(array) for array in (x, other, out)]
         pointers = [array.ctypes.data_as(POINTER) for array in matrices]  # these hold the arrays
@@ -175,22 +175,18 @@ class Routine:
 Layout = tuple[tuple[int, int, int, int, int, int], tuple[int, int]]
 
 
-def layout(x: Array, other: Array) -> Layout:
-    """The library's first arguments, orders and sizes; and each operand's step from line to line.
-
-    An order is 0 where the library cannot read the operand.
-    """
-    return _layout(x.shape, x.strides, other.shape, other.strides, x.itemsize)
-
-
 @functools.lru_cache(maxsize=4096)
-def _layout(
+def layout(
     shape: tuple[int, ...],
     strides: tuple[int, ...],
     other_shape: tuple[int, ...],
     other_strides: tuple[int, ...],
     itemsize: int,
 ) -> Layout:
+    """The library's first arguments, orders and sizes; and each operand's step from line to line.
+
+    An order is 0 where the library cannot read the operand.
+    """
     order, step = _orientation(shape[-2:], strides[-2:], itemsize)
     other_order, other_step = _orientation(other_shape[-2:], other_strides[-2:], itemsize)
     (n, k), m = shape[-2:], other_shape[-1]

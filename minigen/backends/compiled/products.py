@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -20,33 +22,40 @@ ROWS_SMALL = 8192
 
 def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``x · other`` in float32 and float64; equals ``product`` in ``ops/product.py``."""
-    if x.size * other.shape[-1] <= SMALL:
+    if not isinstance(x, np.ndarray) or not isinstance(other, np.ndarray):
         return NotImplemented
-    if (
-        not isinstance(x, np.ndarray)
-        or not isinstance(other, np.ndarray)
-        or x.ndim < 2
-        or other.ndim < 2
-        or x.dtype != other.dtype
-        or x.dtype not in FLOATS
-        or threads.process.forked
-    ):
-        return NotImplemented
-    n, k = x.shape[-2:]
-    m = other.shape[-1]
-    batch = x.shape[:-2]
-    if batch != other.shape[:-2] or other.shape[-2] != k:
-        return NotImplemented
-    (_, order_x, order_other, *_), _ = layout(x, other)
-    if not order_x or not order_other:
+    dtype = x.dtype
+    shape = _result(x.shape, x.strides, dtype, other.shape, other.strides, other.dtype)
+    if shape is None or threads.process.forked:
         return NotImplemented
     if out is None:
-        out = b.xp.empty((*batch, n, m), dtype=x.dtype)
-    elif not _takes(out, (*batch, n, m), x.dtype):
+        out = b.xp.empty(shape, dtype=dtype)
+    elif not _takes(out, shape, dtype):
         return NotImplemented
     library = mkl()
-    b.run(library.multiply_each if batch else library.multiply, out, x, other, add)
+    b.run(library.multiply if len(shape) == 2 else library.multiply_each, out, x, other, add)
     return out
+
+
+@functools.lru_cache(maxsize=4096)
+def _result(
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    dtype: np.dtype,
+    other_shape: tuple[int, ...],
+    other_strides: tuple[int, ...],
+    other_dtype: np.dtype,
+) -> tuple[int, ...] | None:
+    """The shape of the product of two such arrays; None where MKL cannot or should not make it."""
+    if len(shape) < 2 or len(other_shape) < 2 or dtype != other_dtype or dtype not in FLOATS:
+        return None
+    (*batch, n, k), (*other_batch, rows, m) = shape, other_shape
+    if batch != other_batch or rows != k or math.prod(shape) * m <= SMALL:
+        return None
+    (_, order, other_order, *_), _ = layout(
+        shape, strides, other_shape, other_strides, dtype.itemsize
+    )
+    return (*batch, n, m) if order and other_order else None
 
 
 def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:

@@ -123,9 +123,10 @@ def new_like(b: Any, *arrays: Any, dtypes: Sequence[np.dtype] = FLOATS) -> Any:
 
 def without_gaps(first: Array, *others: Array, dtypes: Sequence[np.dtype] = FLOATS) -> bool:
     """Whether all are arrays without gaps, of one dtype among ``dtypes``, and large enough."""
-    return (
-        large(first)
-        and first.dtype in dtypes
-        and all(x.dtype == first.dtype and x.flags.c_contiguous for x in (first, *others))
-        and loops() is not None
-    )
+    dtype = first.dtype
+    if not large(first) or dtype not in dtypes or not first.flags.c_contiguous:
+        return False
+    for x in others:
+        if x.dtype != dtype or not x.flags.c_contiguous:
+            return False
+    return loops() is not None
