@@ -33,7 +33,7 @@ class Effort:
     warm_up: float = 0.5
     rest: float = 0.04
     tuning_turn: float = 0.2
-    finalists: int = 2
+    finalists: int = 3
 
 
 QUICK = Effort(rounds=3, turn=0.1, warm_up=0.1, rest=0.02, tuning_turn=0.05, finalists=1)
@@ -144,7 +144,7 @@ def best_setting(
             )
             for trial in trials[: effort.finalists]
         ]
-        take_turns(turns, 3, effort.rest)
+        take_turns(turns, 5, effort.rest)
     for trial, one in zip(trials, turns):
         trial["seconds"] = spread(one.times)["median"]
     finalists = sorted(trials[: effort.finalists], key=lambda trial: trial["seconds"])
