@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,35 @@ def test_a_fused_op_runs_its_kernel_and_replays_its_reference():
     scale = np.array([[0.9, 0.8], [0.7, 1.2]])
     check_grads(affine, [X, scale], order=3)
     check_create_graph(affine, [X, scale])
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_result_is_kept_for_the_way_back_only_if_the_kernel_reads_it(reads):
+    @mg.fused(reference=lambda x: mg.exp(x))
+    def own_exp(b, x):
+        """eˣ."""
+        return b.xp.exp(x), ()
+
+    if reads:
+
+        @own_exp.backward
+        def _(b, g, inputs, saved, needs, *, out):
+            return (g * out,)
+    else:
+
+        @own_exp.backward
+        def _(b, g, inputs, saved, needs):
+            return (g * b.xp.exp(inputs[0]),)
+
+    check_grads(own_exp, [X])
+    x = mg.tensor(X, requires_grad=True)
+    y = own_exp(x)
+    memory = weakref.ref(y.data)
+    total = (y + 1.0).sum()  # their rules need no values
+    del y
+    assert (memory() is not None) == reads
+    total.backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.exp(X), rtol=1e-6)
 
 
 def test_the_same_tensor_twice_in_a_fused_op():

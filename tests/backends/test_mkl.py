@@ -37,6 +37,29 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize("batch", [(), (3,)])
+@pytest.mark.parametrize("add", [False, True])
+def test_a_product_that_was_bound_once_reads_what_the_arrays_hold_now(batch, add):
+    rng = np.random.default_rng(0)
+    x, other, out = (rng.normal(size=(*batch, *two)) for two in ((4, 3), (3, 5), (4, 5)))
+    library = mkl.mkl()
+    routine = library.multiply_each if batch else library.multiply
+    call = routine.bind(out, x, other, add)
+    for _ in range(3):
+        x[...], other[...] = rng.normal(size=x.shape), rng.normal(size=other.shape)
+        expected = x @ other + (out if add else 0)
+        call()
+        np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+def test_an_address_is_that_of_the_first_element():
+    x = np.zeros((4, 6), np.float32)
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    for array in (x, x.T, x[1:, 2:], x[1:, 2:].T, x[::-1], x[1:2], fixed, fixed.T):
+        assert mkl.address(array) == array.ctypes.data
+
+
 @few
 @given(
     sizes=st.tuples(*[st.integers(1, 5)] * 3),

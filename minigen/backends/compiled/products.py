@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ ROWS_SMALL = 8192
 def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``x · other`` in float32 and float64; equals ``product`` in ``ops/product.py``."""
     if not isinstance(x, np.ndarray) or not isinstance(other, np.ndarray):
+        return NotImplemented
+    if not other.ndim or x.size * other.shape[-1] <= SMALL:
         return NotImplemented
     dtype = x.dtype
     shape = _result(x.shape, x.strides, dtype, other.shape, other.strides, other.dtype)
@@ -46,11 +47,11 @@ def _result(
     other_strides: tuple[int, ...],
     other_dtype: np.dtype,
 ) -> tuple[int, ...] | None:
-    """The shape of the product of two such arrays; None where MKL cannot or should not make it."""
+    """The shape of the product of two such arrays; None where MKL cannot make it."""
     if len(shape) < 2 or len(other_shape) < 2 or dtype != other_dtype or dtype not in FLOATS:
         return None
     (*batch, n, k), (*other_batch, rows, m) = shape, other_shape
-    if batch != other_batch or rows != k or math.prod(shape) * m <= SMALL:
+    if batch != other_batch or rows != k:
         return None
     (_, order, other_order, *_), _ = layout(
         shape, strides, other_shape, other_strides, dtype.itemsize
