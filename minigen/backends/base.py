@@ -111,6 +111,9 @@ class Backend(ABC):
         """
         routine(*args)
 
+    def give_back_memory(self) -> None:  # noqa: B027 - most need not be asked
+        """Return to the system what was freed and is only kept for later arrays."""
+
     def synchronize(self) -> None:  # noqa: B027 - a CPU has nothing to wait for
         """Return when all work queued on the device is done (at once on a CPU)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -100,6 +101,13 @@ class NumpyBackend(Backend):
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
         """``numpy.add.at``."""
         np.add.at(target, index, values)
+
+    def give_back_memory(self) -> None:
+        """Ask glibc for it; see ``_keep_freed_memory``. What was freed lies in pieces of the sizes
+        that were asked for: of no use to whoever comes next with other sizes.
+        """
+        with contextlib.suppress(OSError, TypeError, AttributeError):  # another C library; Windows
+            ctypes.CDLL(None).malloc_trim(0)
 
     def memory(self) -> MemoryFigures:
         """Resident memory of this process: now (Linux) and at its peak."""

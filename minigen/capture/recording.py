@@ -12,8 +12,6 @@ call; the caller records again when one fails.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import weakref
 from collections.abc import Callable
@@ -179,7 +177,7 @@ class Recording:
                 f"the step keeps a raw array ({root.nbytes} bytes) that replays could not renew; "
                 f"keep the tensor and not its .data"
             )
-        _give_back_memory()
+        active.backend.give_back_memory()  # the arena takes the place of what eager steps used
         self.program = Program(recorder.instructions, [ref.root for ref in kept])
         self._outputs = [self.program.array(ref) for ref in places]
         for (tensor, ref, original), value in zip(outlived, values):
@@ -232,16 +230,6 @@ def _outlived(
         elif isinstance(data, Traced):  # another view of memory that no instruction uses
             tensor.data = plain(data) if original is None else original
     return found
-
-
-def _give_back_memory() -> None:
-    """Ask the C library (glibc) to return to the system what eager steps used and freed.
-
-    It keeps such memory for the next eager step, in pieces of the sizes that were asked for. There
-    will be none, and the arena is one large piece: without this both would stay.
-    """
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # another C library; Windows
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _buffer_like(array: np.ndarray) -> np.ndarray:

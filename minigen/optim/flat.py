@@ -77,6 +77,7 @@ class FlatParameters:
         self._grad_views = self.views(self.grads)
         for place in range(len(self.parameters)):
             self._adopt(place)
+        active.backend.give_back_memory()  # the arrays in which the parameters were
 
     def views(self, buffer: Array) -> list[Array]:
         """Each parameter's place in ``buffer``, in the parameter's shape."""
