@@ -1,8 +1,9 @@
 """GELU: x · Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
 A ReLU lets a number through or not, by its sign; this one by the chance that a normal number is
-smaller. Its slope is Φ(x) + x·Φ'(x). The way back finds Φ again from x: that takes about as long as
-to write the slope down and to read it, and an array as large as the result is not kept for it.
+smaller. Its slope is Φ(x) + x·Φ'(x). The way back finds Φ again from x, so that no array as large
+as the result is kept for it. Compiled, that takes no longer than writing the slope down and reading
+it; in plain NumPy a third of the op's time more.
 """
 
 from __future__ import annotations
