@@ -1,6 +1,6 @@
 """What a backend is: the one object through which minigen touches an array library.
 
-Everything above this floor speaks to arrays through six things only:
+Everything above this floor speaks to arrays through seven things only:
 
 ===================  =======================================================================
 ``xp``               the array namespace (``numpy``, ``cupy``, or the strict wrapper)
@@ -8,6 +8,7 @@ Everything above this floor speaks to arrays through six things only:
 ``generator``        a seeded stream of random numbers, whose state can be saved
 ``scatter_add``      ``target[index] += values`` with repeated indices added up
 ``kernels``          faster versions of named kernels (see ``minigen.ops.kernel``)
+``graph_maker``      what writes a step down and repeats it, on a device that can
 ``synchronize`` and  wait until the device has finished; how much memory is in use
 ``memory``
 ===================  =======================================================================
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,11 +58,45 @@ class RandomStream(Protocol):
     def permutation(self, n: int) -> Array:
         """The integers 0 … n-1 (int64) in random order."""
 
+    def fill(self, kind: str, out: Array) -> None:
+        """The next ``normal`` or ``uniform`` draws, written into ``out``."""
+
     def state(self) -> dict[str, Any]:
         """Where the stream stands, as JSON-able values."""
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where ``state()`` was taken."""
+
+
+class Graph(Protocol):
+    """Work that a device has written down."""
+
+    def launch(self) -> None:
+        """Do it once more, after what the device was asked before."""
+
+
+class GraphMaker(Protocol):
+    """Lets a device write work down instead of doing it: CUDA's stream capture.
+
+    It owns the memory of what is made between ``begin`` and ``end``, over all its graphs, and must
+    live as long as they do.
+    """
+
+    def begin(self) -> None:
+        """From here on what is asked of the device is written down, and nothing of it done.
+
+        What cannot be written down raises a ``RuntimeError``: above all a value for the host.
+        """
+
+    def end(self) -> Graph:
+        """What was written down since ``begin``; the device works again as before."""
+
+    def abandon(self) -> None:
+        """The same, but forget it; nothing happens if no ``begin`` is open."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Inside the block, between ``begin`` and ``end``, the device works and is not recorded;
+        what is made there has its memory for itself."""
 
 
 class Backend(ABC):
@@ -110,6 +146,10 @@ class Backend(ABC):
         has a method ``bind``, a recording calls what ``routine.bind(*args)`` returns.
         """
         routine(*args)
+
+    def graph_maker(self) -> GraphMaker | None:
+        """What records a step on this device (see ``minigen.capture``); None on the host."""
+        return None
 
     def give_back_memory(self) -> None:  # noqa: B027 - most need not be asked
         """Return to the system what was freed and is only kept for later arrays."""

@@ -7,7 +7,9 @@ the GPU at hand when they are first called. What differs from plain CuPy:
 - ``scatter_add`` sorts and adds each place's values in a fixed order, so that equal runs are
   equal to the last bit (CuPy's own uses atomics, whose order is chance);
 - named kernels that would be many launches are one: im2col, an optimizer's step
-  (``cupy_kernels.py``).
+  (``cupy_kernels.py``);
+- matrix products go to cuBLAS through a handle of our own (``cublas.py``), so that a step can be
+  captured as a CUDA graph (``cupy_graph.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures
+from minigen.backends import cublas
+from minigen.backends.base import Array, Backend, BackendUnavailable, GraphMaker, MemoryFigures
+from minigen.backends.cupy_graph import CudaGraphMaker
 from minigen.backends.cupy_kernels import KERNELS
 from minigen.backends.philox import DTYPE, PER_BLOCK, Key, PhiloxStream
 
@@ -77,8 +81,9 @@ class CupyBackend(Backend):
         super().__init__()
         self.xp = _import_cupy()
         self.array_type = self.xp.ndarray
-        self.kernels = dict(KERNELS)
+        self.kernels = KERNELS | {kernel.__name__: kernel for kernel in cublas.KERNELS}
         self.module = functools.cache(self._compile)
+        self.cublas = functools.cache(functools.partial(cublas.load, self.xp))  # when first asked
         self.tap_table = functools.lru_cache(maxsize=256)(self._tap_table)
 
     # ------------------------------------------------------------ CUDA C
@@ -153,22 +158,23 @@ class CupyBackend(Backend):
             places = places.reshape(-1)
         if not places.size or not width:
             return
-        order = xp.argsort(places)
         added = xp.ascontiguousarray(xp.broadcast_to(xp.asarray(values, dtype=target.dtype), shape))
         whole = target if target.flags.c_contiguous else xp.ascontiguousarray(target)
+        if xp.cuda.get_current_stream().is_capturing():  # sorting makes the host wait
+            kernel, found = "search_add", [places]
+        else:
+            order = xp.argsort(places, kind="stable")
+            kernel, found = "segment_add", [places[order], order]
         self.launch(
-            "segments",
-            f"segment_add_{target.dtype.name}",
-            places.size * width,
-            whole,
-            added,
-            places[order],
-            order,
-            np.int64(places.size),
-            np.int64(width),
+            *("segments", f"{kernel}_{target.dtype.name}", places.size * width),
+            *(whole, added, *found, np.int64(places.size), np.int64(width)),
         )
         if whole is not target:
             target[...] = whole
+
+    def graph_maker(self) -> GraphMaker:
+        """CUDA's stream capture."""
+        return CudaGraphMaker(self.xp)
 
     def synchronize(self) -> None:
         """Return when the device has done all that was asked of it."""

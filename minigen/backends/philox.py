@@ -178,6 +178,10 @@ class PhiloxStream:
         keys = self._numbers("keys", (n,))
         return self._xp.argsort(keys, kind="stable").astype(np.int64, copy=False)
 
+    def fill(self, kind: str, out: Array) -> None:
+        """The next ``normal`` or ``uniform`` draws, written into ``out``."""
+        out[...] = getattr(self, kind)(out.shape, out.dtype)
+
     def state(self) -> dict[str, Any]:
         """The algorithm, the key and the number of the next block."""
         return {"algorithm": self.ALGORITHM, "key": list(self._key), "next": self._next}

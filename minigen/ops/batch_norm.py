@@ -22,6 +22,7 @@ from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
 from minigen.ops.normalization import check_float, check_vector, per_channel
+from minigen.ops.product import dots
 from minigen.ops.reduction import mean
 
 __all__ = ["batch_norm"]
@@ -51,7 +52,7 @@ def normalize_channels(
     xp, share = b.xp, 1 / x.shape[0]
     middle = xp.einsum("rc->c", x) * share
     out = x - middle
-    variance = xp.einsum("rc,rc->c", out, out) * share
+    variance = dots(b, out, out, 0) * share
     inverse = 1 / xp.sqrt(variance + eps)
     out *= inverse if weight is None else inverse * weight
     if bias is not None:
@@ -69,7 +70,7 @@ def normalize_channels_backward(
     """
     xp, share = b.xp, 1 / x.shape[0]
     grad = x - mean
-    along, by_bias = xp.einsum("rc,rc->c", g, grad), xp.einsum("rc->c", g)
+    along, by_bias = dots(b, g, grad, 0), xp.einsum("rc->c", g)
     by_weight = along * inverse
     grad *= by_weight * inverse * share
     xp.subtract(g, grad, out=grad)

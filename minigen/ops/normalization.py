@@ -19,6 +19,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
+from minigen.ops.product import dots
 from minigen.ops.reduction import mean
 
 __all__ = ["group_norm", "instance_norm", "layer_norm"]
@@ -95,7 +96,7 @@ def normalize_rows(b: Any, x: Any, weight: Any, bias: Any, *, eps: float) -> tup
     mean = xp.einsum("rc->r", x)
     mean *= share
     out = x - mean[:, None]
-    inverse = xp.einsum("rc,rc->r", out, out)
+    inverse = dots(b, out, out, 1)
     inverse *= share
     inverse += eps
     xp.divide(1, xp.sqrt(inverse, out=inverse), out=inverse)
@@ -121,10 +122,10 @@ def normalize_rows_backward(
     share = 1 / g.shape[1]
     normed = x - mean[:, None]
     normed *= inverse[:, None]
-    by_weight = xp.einsum("rc,rc->c", g, normed)
+    by_weight = dots(b, g, normed, 0)
     by_bias = g.sum(axis=0)
     grad = g * (1.0 if weight is None else weight)
-    along = xp.einsum("rc,rc->r", grad, normed)
+    along = dots(b, grad, normed, 1)
     along *= share
     grad -= (xp.einsum("rc->r", grad) * share)[:, None]
     normed *= along[:, None]

@@ -13,6 +13,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import extent, note_write
 from minigen.backends import Array, active
 from minigen.ops.kernel import kernel
+from minigen.ops.product import dots
 from minigen.optim.optimizer import check_number
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "grad_norm"]
@@ -76,7 +77,7 @@ def sum_of_squares(b: Any, x: Any) -> Any:
     """
     whole = x.size - x.size % ROW
     rows, rest = x[:whole].reshape(-1, ROW), x[whole:]
-    return b.xp.einsum("rc,rc->r", rows, rows).sum() + b.xp.einsum("c,c->", rest, rest)
+    return dots(b, rows, rows, 1).sum() + dots(b, rest[None], rest[None], 1).sum()
 
 
 def _norm(gradients: list[Array], norm_type: float) -> Array:

@@ -113,6 +113,7 @@ def stand_in() -> Any:
     module.cuda = SimpleNamespace(
         runtime=SimpleNamespace(getDeviceCount=lambda: 1),
         Device=lambda: SimpleNamespace(synchronize=lambda: None),
+        get_current_stream=lambda: SimpleNamespace(is_capturing=lambda: False),
     )
     module.get_default_memory_pool = lambda: SimpleNamespace(
         used_bytes=lambda: 100, total_bytes=lambda: 1000

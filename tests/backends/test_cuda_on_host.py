@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,9 +145,13 @@ INDICES = {
 }
 
 
+@pytest.mark.parametrize("captured", [False, True], ids=["eager", "in a graph"])
 @pytest.mark.parametrize("which", INDICES)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
-def test_scatter_add_equals_numpys(cuda: CupyBackend, which: str, dtype: str) -> None:
+def test_scatter_add_equals_numpys(
+    cuda: CupyBackend, which: str, dtype: str, captured: bool
+) -> None:
+    cuda.xp.cuda.get_current_stream = lambda: SimpleNamespace(is_capturing=lambda: captured)
     rng = np.random.default_rng(1)
     index = INDICES[which](rng)
     target = rng.integers(-9, 9, (6, 5, 4)).astype(dtype)
@@ -155,6 +160,21 @@ def test_scatter_add_equals_numpys(cuda: CupyBackend, which: str, dtype: str) ->
     np.add.at(expected, index, values)
     cuda.scatter_add(target, index, values)
     np.testing.assert_array_equal(target, expected)
+
+
+def test_scatter_add_in_a_graph_adds_in_the_same_order_as_an_eager_one(cuda: CupyBackend) -> None:
+    rng = np.random.default_rng(2)
+    index = rng.integers(0, 7, 300)
+    values = rng.normal(size=(300, 5)).astype(np.float32)
+    found = []
+    for captured in (False, True):
+        cuda.xp.cuda.get_current_stream = lambda now=captured: SimpleNamespace(
+            is_capturing=lambda: now
+        )
+        target = np.ones((7, 5), np.float32)
+        cuda.scatter_add(target, index, values)
+        found.append(target)
+    np.testing.assert_array_equal(*found)
 
 
 def test_scatter_add_broadcasts_values_and_writes_into_a_strided_target(cuda: CupyBackend) -> None:

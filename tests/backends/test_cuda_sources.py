@@ -19,7 +19,11 @@ KERNELS = {
         for dtype in ("float32", "float64")
     },
     "philox": set(philox.PER_BLOCK),
-    "segments": {f"segment_add_{dtype}" for dtype in ("float32", "float64", "int32", "int64")},
+    "segments": {
+        f"{kind}_add_{dtype}"
+        for kind in ("segment", "search")
+        for dtype in ("float32", "float64", "int32", "int64")
+    },
     "windows": {f"gather_windows_{width}" for width in (1, 2, 4, 8)},
 }
 """What the CUDA backend launches, by source."""

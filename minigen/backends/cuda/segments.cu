@@ -32,6 +32,39 @@ __device__ void add(T* target, const T* values, const size* places, const size* 
         add<T>(target, values, places, order, n, width);                                          \
     }
 
+// search_add: the same sums in the same order with nothing sorted, for CUDA graphs, in which CuPy
+// cannot sort. The first value that names a place looks through all later ones: n² reads.
+//
+//     places  (n,)  as they come
+
+template <typename T>
+__device__ void search(T* target, const T* values, const size* places, size n, size width) {
+    for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < n * width;
+         i += (size)gridDim.x * blockDim.x) {
+        size row = i / width, column = i % width;
+        size place = places[row];
+        size earlier = 0;
+        while (earlier < row && places[earlier] != place) ++earlier;
+        if (earlier < row) continue;
+        T sum = 0;
+        for (size r = row; r < n; ++r)
+            if (places[r] == place) sum += values[r * width + column];
+        target[place * width + column] += sum;
+    }
+}
+
+#define SEARCH_ADD(NAME, T)                                                                       \
+    extern "C" __global__ void NAME(                                                              \
+        T* target, const T* values, const size* places, size n, size width                        \
+    ) {                                                                                           \
+        search<T>(target, values, places, n, width);                                              \
+    }
+
+SEARCH_ADD(search_add_float32, float)
+SEARCH_ADD(search_add_float64, double)
+SEARCH_ADD(search_add_int32, int)
+SEARCH_ADD(search_add_int64, long long)
+
 SEGMENT_ADD(segment_add_float32, float)
 SEGMENT_ADD(segment_add_float64, double)
 SEGMENT_ADD(segment_add_int32, int)
