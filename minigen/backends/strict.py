@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen.backends import strict_products
 from minigen.backends.base import Array, Backend, MemoryFigures
 from minigen.backends.numpy_backend import NumpyBackend, NumpyStream
 from minigen.backends.strict_array import (
@@ -33,6 +34,7 @@ from minigen.backends.strict_array import (
     wrap,
     wrapped_index,
 )
+from minigen.backends.strict_graph import StrictGraphMaker, compute, refuse, write
 
 __all__ = ["StrictArray", "StrictBackend", "StrictNamespace", "Transfers", "count_transfers"]
 
@@ -173,17 +175,19 @@ def _checked(function: Callable[..., Any], name: str, parameters: str, host: boo
     allowed = frozenset(names)
     limit = None if "*" in allowed else len(names)
     inside = _raw_or_host if host else raw
+    execute = write if name == "copyto" else compute
 
     def call(*args: Any, **options: Any) -> Any:
         if limit is not None and len(args) > limit:
             raise TypeError(f"cupy.{name} takes {', '.join(names)}; got {len(args)} values")
         values = [inside(value) for value in args]
         if not options:
-            return wrap(function(*values))
+            return wrap(execute(function, *values))
         if not allowed.issuperset(options):
             wrong = ", ".join(sorted(set(options) - allowed))
             raise TypeError(f"cupy.{name} has no argument {wrong}")
-        out = function(*values, **{key: inside(value) for key, value in options.items()})
+        given = {key: inside(value) for key, value in options.items()}
+        out = execute(function, *values, **given)
         return options["out"] if options.get("out") is not None else wrap(out)
 
     call.__name__ = name
@@ -206,9 +210,9 @@ def _ufunc(ufunc: np.ufunc, name: str) -> Any:
             wrong = ", ".join(sorted(options.keys() - {"dtype", "casting"}))
             raise TypeError(f"cupy.{name} has no argument {wrong}")
         if out is not None:
-            ufunc(*values, out=raw(out), **options)
+            write(ufunc, *values, out=raw(out), **options)
             return out
-        result = ufunc(*values, **options)
+        result = compute(ufunc, *values, **options)
         return StrictArray(result if type(result) is np.ndarray else np.asarray(result))
 
     call.__name__ = name
@@ -223,13 +227,17 @@ def _refuse_odd_types(array: np.ndarray) -> np.ndarray:
 
 def _array(obj: Any, dtype: Any = None, copy: bool = True, order: Any = "K") -> Any:
     """A copy on the device: what comes from the host is always copied."""
-    return _refuse_odd_types(np.array(obj, dtype=dtype, order=order))
+    if type(obj) is not StrictArray:
+        refuse("host data that comes in by xp.array")
+    array = compute(np.array, _raw_or_host(obj), dtype=dtype, order=order)
+    return wrap(_refuse_odd_types(array))
 
 
 def _as_array(a: Any, dtype: Any = None, order: Any = None) -> StrictArray:
     """The array itself if it is one already, else a copy on the device."""
     if type(a) is StrictArray:
-        return wrap(np.asarray(a._array, dtype=dtype, order=order))
+        return wrap(compute(np.asarray, a._array, dtype=dtype, order=order))
+    refuse("host data that comes in by xp.asarray")
     return wrap(_refuse_odd_types(np.array(_raw_or_host(a), dtype=dtype, order=order or "K")))
 
 
@@ -239,7 +247,21 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
         raise TypeError(f"cupy.where needs an array as condition, got {type(condition).__name__}")
     if x is None and y is None:
         return condition.nonzero()
-    return wrap(np.where(condition._array.astype(bool, copy=False), raw(x), raw(y)))
+    return wrap(compute(_chosen, condition._array, raw(x), raw(y)))
+
+
+def _einsum(*operands: Any, **options: Any) -> Any:
+    """Sums of one array are a reduction in CuPy; those of products go to cuBLAS."""
+    if len(operands) > 2:
+        refuse("einsum of several arrays")
+    return _summed(*operands, **options)
+
+
+_summed = _checked(np.einsum, "einsum", SIGNATURES["einsum"])
+
+
+def _chosen(condition: np.ndarray, x: Any, y: Any) -> np.ndarray:
+    return np.where(condition.astype(bool, copy=False), x, y)
 
 
 def _take(a: StrictArray, indices: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -253,11 +275,11 @@ def _solve(a: StrictArray, b: StrictArray) -> Any:
         raise ValueError(
             "a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b"
         )
-    return wrap(np.linalg.solve(raw(a), raw(b)))
+    return wrap(compute(np.linalg.solve, raw(a), raw(b)))
 
 
 def _as_strided(x: StrictArray, shape: Any = None, strides: Any = None) -> Any:
-    return wrap(np.lib.stride_tricks.as_strided(raw(x), shape, strides))
+    return wrap(compute(np.lib.stride_tricks.as_strided, raw(x), shape, strides))
 
 
 def _reading(function: Callable[..., Any], name: str) -> Any:
@@ -287,11 +309,12 @@ class StrictNamespace:
             setattr(self, name, getattr(np, name))
         for name in ("argwhere", "flatnonzero", "nonzero", "unique"):
             setattr(self, name, _reading(getattr(np, name), name))
-        self.array = _checked(_array, "array", CREATION["array"], host=True)
+        self.array = _array
         self.asarray = _as_array
         self.asnumpy = lambda array: array.get()
         self.result_type = lambda *given: np.result_type(*map(_raw_or_host, given))
         self.where = _where
+        self.einsum = _einsum
         self.take = _take
         self.linalg = SimpleNamespace(
             LinAlgError=np.linalg.LinAlgError,
@@ -332,6 +355,10 @@ class StrictStream:
         """The integers 0 … n-1 (int64) in random order."""
         return wrap(self._stream.permutation(n))
 
+    def fill(self, kind: str, out: Array) -> None:
+        """The next ``normal`` or ``uniform`` draws, written into ``out``."""
+        out[...] = getattr(self, kind)(out.shape, out.dtype)
+
     def state(self) -> dict[str, Any]:
         """Where the stream stands."""
         return self._stream.state()
@@ -339,6 +366,13 @@ class StrictStream:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where ``state()`` was taken."""
         self._stream.load_state(state)
+
+
+def _add_at(target: np.ndarray, places: Any, added: Any) -> None:
+    try:
+        np.add.at(target, places, added)
+    except IndexError:
+        np.add.at(target, wrapped_index(places, target.shape), added)
 
 
 class StrictBackend(Backend):
@@ -350,6 +384,7 @@ class StrictBackend(Backend):
     def __init__(self) -> None:
         super().__init__()
         self.xp = StrictNamespace()
+        self.kernels = {kernel.__name__: kernel for kernel in strict_products.KERNELS}
         self._numpy = NumpyBackend()
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
@@ -366,11 +401,11 @@ class StrictBackend(Backend):
 
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
         """``numpy.add.at``; indices outside wrap round."""
-        places, added = raw_index(index), raw(values)
-        try:
-            np.add.at(target._array, places, added)
-        except IndexError:
-            np.add.at(target._array, wrapped_index(places, target.shape), added)
+        write(_add_at, target._array, raw_index(index), raw(values))
+
+    def graph_maker(self) -> StrictGraphMaker:
+        """CUDA's stream capture, acted out."""
+        return StrictGraphMaker()
 
     def memory(self) -> MemoryFigures:
         """Resident memory of this process."""

@@ -22,6 +22,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minigen.backends.strict_graph import compute, write
+from minigen.backends.strict_graph import refuse as refuse_in_capture
+
 _SCALARS = frozenset({bool, int, float, complex})
 
 
@@ -67,7 +70,12 @@ def count_transfers() -> Iterator[Transfers]:
 
 
 def note_transfer(kind: str) -> None:
-    """Write down that the host waits here for a value of the device."""
+    """Write down that the host waits here for a value of the device.
+
+    Raises:
+        RuntimeError: a graph is being captured, in which there is no value yet.
+    """
+    refuse_in_capture(f"a value read on the host ({kind})")
     if not _counting:
         return
     frame = sys._getframe(1)
@@ -153,6 +161,34 @@ def wrapped_index(index: Any, shape: tuple[int, ...]) -> Any:
     return tuple(parts)
 
 
+def _entries(array: np.ndarray, index: Any) -> np.ndarray:
+    """``array[index]``; entries outside wrap round, and a single entry is a 0-d view."""
+    try:
+        out = array[index]
+    except IndexError:
+        index = wrapped_index(index, array.shape)
+        out = array[index]
+    if type(out) is not np.ndarray:
+        out = array[(*index, ...) if type(index) is tuple else (index, ...)]
+    return out
+
+
+def _set_entries(array: np.ndarray, index: Any, value: Any) -> None:
+    """``array[index] = value``; entries outside wrap round."""
+    try:
+        array[index] = value
+    except IndexError:
+        array[wrapped_index(index, array.shape)] = value
+
+
+def _taken(array: np.ndarray, places: Any, axis: int | None, out: Any = None) -> np.ndarray:
+    """``array.take``; places outside wrap round."""
+    try:
+        return array.take(places, axis, out)
+    except IndexError:
+        return array.take(places, axis, out, mode="wrap")
+
+
 class _Pointer:
     """Stands for ``cupy.ndarray.data``: the address of the first element."""
 
@@ -178,7 +214,7 @@ def _binary(ufunc: np.ufunc, swapped: bool = False) -> Callable[..., Any]:
             refuse(other)
         else:
             return NotImplemented
-        out = ufunc(value, self._array) if swapped else ufunc(self._array, value)
+        out = compute(ufunc, value, self._array) if swapped else compute(ufunc, self._array, value)
         return StrictArray(out if type(out) is np.ndarray else np.asarray(out))
 
     return operator
@@ -188,7 +224,7 @@ def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
     """``x += other``: writes into the memory of ``x``, also when it is 0-d."""
 
     def operator(self: StrictArray, other: Any) -> Any:
-        ufunc(self._array, raw(other), out=self._array)
+        write(ufunc, self._array, raw(other), out=self._array)
         return self
 
     return operator
@@ -196,7 +232,7 @@ def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
 
 def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     def operator(self: StrictArray) -> Any:
-        return wrap(ufunc(self._array))
+        return wrap(compute(ufunc, self._array))
 
     return operator
 
@@ -207,6 +243,7 @@ def _method(name: str, parameters: str) -> Callable[..., Any]:
     allowed = frozenset(names)
     limit = None if "*" in allowed else len(names)
     numpy_method = getattr(np.ndarray, name)
+    execute = write if name in ("fill", "sort") else compute
 
     def method(self: StrictArray, *args: Any, **options: Any) -> Any:
         if limit is not None and len(args) > limit:
@@ -214,9 +251,8 @@ def _method(name: str, parameters: str) -> Callable[..., Any]:
         if not allowed.issuperset(options):
             wrong = ", ".join(sorted(set(options) - allowed))
             raise TypeError(f"cupy.ndarray.{name} has no argument {wrong}")
-        out = numpy_method(
-            self._array, *map(raw, args), **{key: raw(value) for key, value in options.items()}
-        )
+        given = {key: raw(value) for key, value in options.items()}
+        out = execute(numpy_method, self._array, *map(raw, args), **given)
         return options["out"] if options.get("out") is not None else wrap(out)
 
     method.__name__ = name
@@ -350,21 +386,10 @@ class StrictArray:
         index = raw_index(index)
         if _is_mask(index):
             note_transfer("selection by mask")
-        try:
-            out = self._array[index]
-        except IndexError:
-            index = wrapped_index(index, self._array.shape)
-            out = self._array[index]
-        if type(out) is not np.ndarray:  # all dimensions indexed: a 0-d view, not a scalar
-            out = self._array[(*index, ...) if type(index) is tuple else (index, ...)]
-        return StrictArray(out)
+        return StrictArray(compute(_entries, self._array, index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index, value = raw_index(index), raw(value)
-        try:
-            self._array[index] = value
-        except IndexError:
-            self._array[wrapped_index(index, self._array.shape)] = value
+        write(_set_entries, self._array, raw_index(index), raw(value))
 
     def nonzero(self) -> tuple[StrictArray, ...]:
         """The places of the elements that are not 0 (their number is read on the host)."""
@@ -373,18 +398,14 @@ class StrictArray:
 
     def take(self, indices: Any, axis: int | None = None, out: Any = None) -> StrictArray:
         """Entries along ``axis``; those outside wrap round."""
-        places, into = raw(indices), raw(out)
-        try:
-            taken = self._array.take(places, axis, into)
-        except IndexError:
-            taken = self._array.take(places, axis, into, mode="wrap")
+        taken = compute(_taken, self._array, raw(indices), axis, out=raw(out))
         return wrap(taken) if out is None else out
 
     def __copy__(self) -> StrictArray:
-        return StrictArray(self._array.copy())
+        return StrictArray(compute(np.ndarray.copy, self._array))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StrictArray:
-        return StrictArray(self._array.copy())
+        return self.__copy__()
 
     # ------------------------------------------------------------ operators
 

@@ -31,7 +31,7 @@ from typing import Any
 from minigen.autograd.mode import mode
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.capture.errors import CaptureError
+from minigen.capture.graph import GraphRecording
 from minigen.capture.program import Program
 from minigen.capture.recording import Recording
 from minigen.capture.structure import flatten
@@ -47,7 +47,7 @@ class _Signature:
     """The recordings for arguments of one kind; ``is_warm``: the next call may be recorded."""
 
     def __init__(self) -> None:
-        self.recordings: list[Recording] = []
+        self.recordings: list[Recording | GraphRecording] = []
         self.is_warm = False
 
 
@@ -63,20 +63,21 @@ class Captured:
         self.step, self.limit = step, limit
         self.replays = 0
         self._signatures: dict[Any, _Signature] = {}
-        self._latest: Recording | None = None
+        self._latest: Recording | GraphRecording | None = None
         self.__doc__ = step.__doc__
         self.__name__ = getattr(step, "__name__", type(step).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The step's result: of a plain run, of the recorded run, or of a replay."""
-        if active.backend.name != "numpy":
-            return self._elsewhere(args, kwargs)
         if active.recorder is not None or mode.anomaly:  # inside another one; hunting for NaN
             return self.step(*args, **kwargs)
         given: list[Any] = []
         arguments, keywords = flatten(args, given), flatten(kwargs, given)
         signature = self._signature(
-            (arguments, keywords, mode.grad_enabled, tuple([_kind_of(x) for x in given]))
+            (
+                *(active.backend.name, mode.grad_enabled, arguments, keywords),
+                tuple([_kind_of(x) for x in given]),
+            )
         )
         for recording in signature.recordings:
             if recording.holds():
@@ -87,7 +88,8 @@ class Captured:
             signature.is_warm = True
             return self.step(*args, **kwargs)
         signature.is_warm = False
-        self._latest = Recording(self.step, arguments, keywords, given)
+        record = Recording if active.backend.name == "numpy" else GraphRecording
+        self._latest = record(self.step, arguments, keywords, given)
         signature.recordings = [self._latest, *signature.recordings[: VARIANTS - 1]]
         return self._latest.result
 
@@ -106,24 +108,6 @@ class Captured:
             del self._signatures[next(iter(self._signatures))]
         return found
 
-    def _elsewhere(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Other backends: the strict one runs the step and refuses what a CUDA graph would."""
-        name = active.backend.name
-        if name != "strict":
-            raise CaptureError(
-                f"mg.capture records on the numpy backend (and checks on strict), not on {name}; "
-                f"call the step itself"
-            )
-        from minigen.backends.strict import count_transfers
-
-        with count_transfers() as count:
-            result = self.step(*args, **kwargs)
-        if count.total:
-            raise CaptureError(
-                f"a captured step cannot read a value on the host: {count.places[0]}"
-            )
-        return result
-
     # ------------------------------------------------------------------ to look at
 
     @property
@@ -141,14 +125,10 @@ class Captured:
     def __repr__(self) -> str:
         if self._latest is None:
             return f"<captured step {self.__name__}, not recorded yet>"
-        program = self._latest.program
-        return (
-            f"<captured step {self.__name__}: {len(program.instructions)} instructions, "
-            f"{program.arena.nbytes:,} bytes planned for {program.made_bytes:,}>"
-        )
+        return f"<captured step {self.__name__}: {self._latest.summary()}>"
 
     def __str__(self) -> str:
-        return repr(self) if self._latest is None else f"{self!r}\n{self._latest.program.table()}"
+        return repr(self) if self._latest is None else f"{self!r}\n{self._latest.table()}"
 
 
 def _kind_of(x: Any) -> tuple[Any, ...]:
@@ -176,8 +156,9 @@ def capture(step: Callable[..., Any], limit: int = 64) -> Captured:
     - state lives in tensors that are written into, not replaced by others;
     - its results lie in memory that the next call overwrites: read or clone them before.
 
-    On the strict backend the step is run every time and a transfer to the host raises, as it
-    would while a CUDA graph is captured. On CuPy it raises: no CUDA graph is made yet.
+    On CuPy the recording is made of CUDA graphs (see ``capture/graph.py``), one up to each update
+    of an optimizer. A step with linear algebra (``slogdet``, ``solve``) or sorting cannot be
+    captured there, since CuPy refuses it. The strict backend acts all of this out on the host.
 
     Args:
         step: takes and returns tensors, arrays and plain values, also in tuples, lists and

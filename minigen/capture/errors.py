@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import traceback
 
 from minigen.errors import UserError
 
@@ -21,14 +22,16 @@ class CaptureError(UserError):
     """The step did something that a recording cannot repeat."""
 
 
+def _is_below(file: str) -> bool:
+    """Whether a source file belongs to the engine, to an array library or to nobody."""
+    libraries = f"{os.sep}numpy{os.sep}", f"{os.sep}cupy{os.sep}"
+    return file.startswith((*_BELOW, "<")) or any(library in file for library in libraries)
+
+
 def calling_place() -> tuple[str, int]:
     """File and line of the innermost frame outside the engine, the layers and the optimizers."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and (
-        frame.f_code.co_filename.startswith(_BELOW)
-        or f"{os.sep}numpy{os.sep}" in frame.f_code.co_filename
-        or frame.f_code.co_filename.startswith("<")
-    ):
+    while frame.f_back is not None and (_is_below(frame.f_code.co_filename)):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -37,6 +40,19 @@ def at_line() -> str:
     """``file:line: code`` of the calling place."""
     file, line = calling_place()
     return f"{file}:{line}: {linecache.getline(file, line).strip()}"
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of its message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def line_of(error: BaseException) -> str:
+    """``file:line: code`` of the innermost frame of ``error`` outside the engine."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if not _is_below(f.filename)]
+    last = (ours or frames)[-1]
+    return f"{last.filename}:{last.lineno}: {last.line}"
 
 
 def host_read(what: str) -> CaptureError:

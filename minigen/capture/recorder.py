@@ -23,7 +23,7 @@ import operator
 import types
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +31,10 @@ from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import extent
 from minigen.backends import active
 from minigen.backends.base import Backend, MemoryFigures, RandomStream
-from minigen.capture.errors import CaptureError, at_line, calling_place, host_read
+from minigen.capture.errors import calling_place, host_read
 from minigen.capture.program import MADE, OUTSIDE, Instruction, Ref, Root
 from minigen.capture.traced import Traced, plain
+from minigen.capture.watching import Watching
 
 __all__ = ["Recorder"]
 
@@ -52,32 +53,21 @@ _BY_VALUE = (np.nonzero, np.argwhere, np.flatnonzero, np.unique, np.extract, np.
 _ABOUT = (np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.broadcast_shapes)
 
 
-class Recorder(Backend):
+class Recorder(Watching):
     """See the top of this file.
 
     Attributes:
         instructions: what was written down so far.
-        guards: triples (object, attribute, value) that must hold for the recording to be valid.
         noted: places outside that were overwritten (see ``minigen.autograd.writes``).
-        arrived: leaf → its ``grad`` when the first gradient of the step came.
     """
 
-    name = "numpy"
-    array_type = np.ndarray
-
     def __init__(self, base: Backend) -> None:
-        super().__init__()
-        self.base = base
-        self.kernels = base.kernels
-        self.workspace = base.workspace
+        super().__init__(base)
         self.xp = _Namespace(self, np)
         self.instructions: list[Instruction] = []
-        self.guards: list[tuple[Any, str, Any]] = []
         self.noted: dict[tuple[int, int], Any] = {}
-        self.arrived: dict[Tensor, Tensor | None] = {}
         self._roots: dict[int, Root] = {}  # id of the owner -> its root, while the owner lives
         self._all: list[Root] = []
-        self._guarded: set[tuple[int, str]] = set()
 
     # ------------------------------------------------------------------ memory
 
@@ -245,12 +235,6 @@ class Recorder(Backend):
 
     # ------------------------------------------------------------------ what the host does
 
-    def refuse(self, what: str, why: str) -> NoReturn:
-        """Raise: the step did ``what``, which no replay could."""
-        raise CaptureError(
-            f"a captured step cannot {what} ({why}); do it before, not at {at_line()}"
-        )
-
     def repeat(self, action: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Do ``action(*args)`` now, unrecorded, and again at this place of every replay."""
         active.backend, active.recorder = self.base, None
@@ -273,16 +257,6 @@ class Recorder(Backend):
         rest = args if kind == "integers" else args[:1] if kind == "permutation" else ()
         self._add(generator.fill, (kind, self.ref(drawn), *rest), {}, ())
         return drawn.view(Traced)
-
-    def guard(self, thing: Any, attribute: str) -> None:
-        """The recording holds only while ``thing.attribute`` is what it is now."""
-        if (key := (id(thing), attribute)) not in self._guarded:
-            self._guarded.add(key)
-            self.guards.append((thing, attribute, getattr(thing, attribute)))
-
-    def gradient_arrives(self, leaf: Tensor) -> None:
-        """A backward pass is about to add to ``leaf.grad``."""
-        self.arrived.setdefault(leaf, leaf.grad)
 
     def note(self, array: np.ndarray) -> None:
         """Memory outside was overwritten; replays will say so too."""

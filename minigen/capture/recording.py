@@ -25,8 +25,9 @@ from minigen.backends import active
 from minigen.capture.errors import CaptureError
 from minigen.capture.program import MADE, Program, Ref
 from minigen.capture.recorder import Recorder, live_tensors, owner_of
-from minigen.capture.structure import flatten, rebuild
+from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.traced import Traced, plain
+from minigen.capture.watching import hold
 
 __all__ = ["Recording"]
 
@@ -190,10 +191,19 @@ class Recording:
 
     def holds(self) -> bool:
         """Whether everything that the recording relies on is as it was."""
-        for thing, attribute, value in self._guards:  # noqa: SIM110 - a loop is quicker
-            if getattr(thing, attribute) is not value:
-                return False
-        return True
+        return hold(self._guards)
+
+    def summary(self) -> str:
+        """Instructions and memory, in numbers."""
+        program = self.program
+        return (
+            f"{len(program.instructions)} instructions, {program.arena.nbytes:,} bytes planned "
+            f"for {program.made_bytes:,}"
+        )
+
+    def table(self) -> str:
+        """The instructions, a line each."""
+        return self.program.table()
 
     def replay(self, given: list[Any]) -> Any:
         """Run the instructions with other inputs."""
@@ -242,8 +252,3 @@ def _buffer_like(array: np.ndarray) -> np.ndarray:
     buffer: np.ndarray = np.ndarray(array.shape, array.dtype, memory, -low, array.strides)
     buffer[...] = array
     return buffer
-
-
-def raw(value: Any) -> Any:
-    """The array in a tensor; an array as it is."""
-    return value.data if isinstance(value, Tensor) else value

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.tensor import Tensor
+from minigen.backends import active
 
-__all__ = ["Slot", "flatten", "rebuild"]
+__all__ = ["Slot", "flatten", "raw", "rebuild"]
 
 
 class Slot:
@@ -33,7 +34,7 @@ def flatten(value: Any, found: list[Any]) -> Any:
     The result is hashable where the other values are: lists become ``(list, …)``,
     dictionaries ``(dict, (key, …), …)``.
     """
-    if isinstance(value, (Tensor, np.ndarray)):
+    if isinstance(value, (Tensor, np.ndarray, active.backend.array_type)):
         found.append(value)
         return Slot(len(found) - 1)
     kind = type(value)
@@ -44,6 +45,11 @@ def flatten(value: Any, found: list[Any]) -> Any:
     if kind is dict:
         return (dict, tuple(value), *[flatten(part, found) for part in value.values()])
     return ("value", kind, value)
+
+
+def raw(value: Any) -> Any:
+    """The array in a tensor; an array as it is."""
+    return value.data if isinstance(value, Tensor) else value
 
 
 def rebuild(shape: Any, arrays: Sequence[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import minigen as mg
+from minigen.backends import active, to_host
 from minigen.models.adversarial import LOSSES, frozen, gradient_penalty
 from minigen.models.dcgan import ConvDiscriminator, ConvGenerator
 from minigen.models.gan import DenseDiscriminator, DenseGenerator
@@ -48,7 +49,9 @@ class Work:
                 found[f"grad {number} {name}"] = None if grad is None else np.array(grad.numpy())
         for number, one in enumerate(self.optimizers):
             for name, value in one.state_dict().items():
-                found[f"optimizer {number} {name}"] = np.array(getattr(value, "data", value))
+                is_array = isinstance(value, active.backend.array_type)
+                value = to_host(value) if is_array else value
+                found[f"optimizer {number} {name}"] = np.array(value)
         for number, generator in enumerate(self.generators):
             found[f"generator {number}"] = generator.state()
         return found

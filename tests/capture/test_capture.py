@@ -280,15 +280,6 @@ def test_packing_reuses_what_is_free():
     assert offsets[0] == offsets[1]
 
 
-def test_the_strict_backend_runs_the_step_and_refuses_a_transfer():
-    with mg.use("strict"):
-        captured = mg.capture(square)
-        assert captured(mg.ones(2)).tolist() == [2.0, 2.0]
-        reading = mg.capture(lambda x: x.sum().item())
-        with pytest.raises(mg.CaptureError, match="read a value on the host"):
-            reading(mg.ones(2))
-
-
 def test_a_change_of_backend_inside_is_refused():
     def step(x: mg.Tensor) -> mg.Tensor:
         with mg.use("numpy"):

@@ -14,6 +14,9 @@ from minigen.backends.compiled import support
 
 CALLS = 5
 
+GRAPHS = ["strict", pytest.param("cupy", marks=pytest.mark.gpu)]
+"""Backends that record a step as device graphs."""
+
 
 def check(make: Any, calls: int = CALLS) -> None:
     """As many captured steps as eager ones give the same results and leave the same state."""
@@ -41,6 +44,13 @@ def test_five_captured_steps_equal_five_eager_ones_bit_for_bit(name):
     check(WORKS[name])
 
 
+@pytest.mark.parametrize("on", GRAPHS)
+@pytest.mark.parametrize("name", WORKS)
+def test_they_do_as_graphs(name, on):
+    with mg.use(on):
+        check(WORKS[name])
+
+
 @pytest.mark.parametrize("name", ["vae", "gpt", "dcgan", "realnvp"])
 def test_they_do_with_compiled_kernels_for_the_smallest_arrays_too(name, monkeypatch):
     monkeypatch.setattr(support, "SMALL", 1)
@@ -64,5 +74,7 @@ def test_they_do_without_compiled_kernels(name, monkeypatch):
     ],
     ids=["SGD", "RMSprop", "AdamW", "Adam"],
 )
-def test_they_do_with_every_optimizer(optimizer):
-    check(lambda: vae(optimizer))
+@pytest.mark.parametrize("on", ["numpy", *GRAPHS])
+def test_they_do_with_every_optimizer(optimizer, on):
+    with mg.use(on):
+        check(lambda: vae(optimizer))
