@@ -142,8 +142,7 @@ class Backend(ABC):
     def run(self, routine: Callable[..., Any], *args: Any) -> None:
         """Call a compiled ``routine`` that works in place on arrays of this backend.
 
-        Compiled kernels go through this door, so that a recording backend sees them. If a routine
-        has a method ``bind``, a recording calls what ``routine.bind(*args)`` returns.
+        Compiled kernels go through this door, so that a recording backend sees them.
         """
         routine(*args)
 

@@ -49,10 +49,8 @@ def lower(
 ) -> list[Call]:
     """``function(*args, **options)`` into ``outs`` as calls without arguments.
 
-    Without ``outs`` the function works in place; if it can be bound to its arguments, it is.
+    Without ``outs`` the function works in place.
     """
-    if not outs and not options and (bind := getattr(function, "bind", None)) is not None:
-        return [bind(*args)]
     if not outs:
         return [functools.partial(function, *args, **options)]
     out = outs[0]

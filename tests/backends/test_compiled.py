@@ -419,10 +419,10 @@ def test_where_no_cache_can_be_written_loops_are_compiled_all_the_same(monkeypat
 
     njit = numba.njit
 
-    def without_cache(cache: bool = False, **options):
+    def without_cache(signature=None, cache: bool = False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
+        return njit(signature, **options)
 
     monkeypatch.setattr(numba, "njit", without_cache)
     assert compiling.compiled(lambda x: x + 1)(2) == 3

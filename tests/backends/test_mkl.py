@@ -37,27 +37,29 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("batch", [(), (3,)])
-@pytest.mark.parametrize("add", [False, True])
-def test_a_product_that_was_bound_once_reads_what_the_arrays_hold_now(batch, add):
-    rng = np.random.default_rng(0)
-    x, other, out = (rng.normal(size=(*batch, *two)) for two in ((4, 3), (3, 5), (4, 5)))
-    library = mkl.mkl()
-    routine = library.multiply_each if batch else library.multiply
-    call = routine.bind(out, x, other, add)
-    for _ in range(3):
-        x[...], other[...] = rng.normal(size=x.shape), rng.normal(size=other.shape)
-        expected = x @ other + (out if add else 0)
-        call()
-        np.testing.assert_allclose(out, expected, rtol=1e-12)
-
-
-def test_an_address_is_that_of_the_first_element():
-    x = np.zeros((4, 6), np.float32)
+def test_arrays_that_may_not_be_written_and_such_at_odd_addresses_are_taken_or_left():
+    b = get_backend("numpy")
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
     fixed = x.copy()
     fixed.flags.writeable = False
-    for array in (x, x.T, x[1:, 2:], x[1:, 2:].T, x[::-1], x[1:2], fixed, fixed.T):
-        assert mkl.address(array) == array.ctypes.data
+    np.testing.assert_array_equal(products.product(b, fixed, fixed.T), x @ x.T)
+    odd = np.zeros(4 * 12 + 1, np.uint8)[1:].view(np.float32).reshape(3, 4)
+    assert products.product(b, odd, x.T) is NotImplemented
+    assert products.product(b, x, odd.T) is NotImplemented
+    assert products.product(
+        b, x, x.T, np.zeros(37, np.uint8)[1:].view(np.float32).reshape(3, 3)
+    ) is (NotImplemented)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_dimension_of_length_one_may_have_any_stride(size):
+    b, strange = get_backend("numpy"), np.lib.stride_tricks.as_strided
+    row = strange(np.arange(size, dtype=np.float32), (1, size), (12345 * 4, 4))
+    column = strange(np.arange(size, dtype=np.float32), (size, 1), (4, 0))
+    assert products.product(b, row, column).tolist() == [[sum(i * i for i in range(size))]]
+    np.testing.assert_array_equal(
+        products.product(b, column, row), np.outer(*[np.arange(size)] * 2)
+    )
 
 
 @few
@@ -169,7 +171,9 @@ def test_a_wrong_choice_is_one_line(monkeypatch):
         mkl.available()
     monkeypatch.setenv("MINIGEN_BLAS", "mkl")
     monkeypatch.setattr(mkl, "library_path", lambda: None)
-    with pytest.raises(UserError, match="pip install mkl"):
+    with pytest.raises(
+        UserError, match=r"needs libmkl_rt and Numba: pip install \"minigen\[mkl\]\""
+    ):
         mkl.available()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled import threads
-from minigen.backends.compiled.mkl import PLAIN, layout, mkl, orientation
+from minigen.backends.compiled.mkl import mkl, reads, writes
 from minigen.backends.compiled.support import FLOATS
 
 SMALL = 1 << 18
@@ -27,14 +27,13 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
         return NotImplemented
     dtype = x.dtype
     shape = _result(x.shape, x.strides, dtype, other.shape, other.strides, other.dtype)
-    if shape is None or threads.process.forked:
+    if shape is None or not _may_run(x, other):
         return NotImplemented
     if out is None:
         out = b.xp.empty(shape, dtype=dtype)
     elif not _takes(out, shape, dtype):
         return NotImplemented
-    library = mkl()
-    b.run(library.multiply if len(shape) == 2 else library.multiply_each, out, x, other, add)
+    b.run(mkl().product_of(dtype, len(shape)), out, x, other, add)
     return out
 
 
@@ -53,32 +52,40 @@ def _result(
     (*batch, n, k), (*other_batch, rows, m) = shape, other_shape
     if batch != other_batch or rows != k:
         return None
-    (_, order, other_order, *_), _ = layout(
-        shape, strides, other_shape, other_strides, dtype.itemsize
-    )
-    return (*batch, n, m) if order and other_order else None
+    size = dtype.itemsize
+    if not reads(shape, strides, size) or not reads(other_shape, other_strides, size):
+        return None
+    return (*batch, n, m)
 
 
 def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``Σₙ x[n]`` of (N, C); equals ``sum_rows`` in ``ops/product.py``."""
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.size <= ROWS_SMALL:
         return NotImplemented
-    if x.dtype not in FLOATS or not orientation(x)[0] or threads.process.forked:
+    if x.dtype not in FLOATS or not reads(x.shape, x.strides, x.itemsize) or not _may_run(x):
         return NotImplemented
     if out is None:
         out = b.xp.empty(x.shape[1], dtype=x.dtype)
     elif not isinstance(out, np.ndarray) or out.dtype != x.dtype or not out.flags.c_contiguous:
         return NotImplemented
     ones = b.xp.ones((1, x.shape[0]), dtype=x.dtype)
-    b.run(mkl().multiply, out.reshape(1, -1), ones, x, add)
+    b.run(mkl().product_of(x.dtype, 2), out.reshape(1, -1), ones, x, add)
     return out
+
+
+def _may_run(*arrays: Array) -> bool:
+    """Whether no array lies at odd addresses, nor was this process forked from one with threads."""
+    for x in arrays:
+        if not x.flags.aligned:
+            return False
+    return not threads.process.forked
 
 
 def _takes(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether MKL can write into ``out``: rows without gaps."""
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         return False
-    return orientation(out)[0] == PLAIN
+    return out.flags.behaved and writes(out)
 
 
 KERNELS = (product, sum_rows)

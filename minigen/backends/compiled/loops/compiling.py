@@ -9,17 +9,18 @@ from typing import Any
 import numba
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """Compile on the first call with arguments of each type, and keep the result on disk.
+def compiled(function: Callable[..., Any], signature: Any = None, **options: Any) -> Any:
+    """Compile on the first call with arguments of each type, or at once for those of ``signature``,
+    and keep the result on disk.
 
     The machine code lies in ``__pycache__`` or, where that cannot be written, in the user's
     cache folder; where neither can be, it is compiled anew in each process.
     """
     options |= {"error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(signature, cache=True, **options)(function)
     except RuntimeError:  # "cannot cache function …: no locator available"
-        return numba.njit(**options)(function)
+        return numba.njit(signature, **options)(function)
 
 
 together = functools.partial(compiled, parallel=True)
