@@ -86,6 +86,9 @@ PARTS = 16
 """So many parts of the batch are dealt out to the processors, however many there are: the
 weight's gradient is summed part by part, and equal in every run and on every machine."""
 
+AT_A_TIME = 8
+"""So many parts have their sums side by side at least; more, if these fit the workspace."""
+
 FAST = 1 << 15  # bytes of the weight that may count on the fastest cache
 
 
@@ -280,31 +283,25 @@ def correlate_weight(
         return NotImplemented
     xp, dtype, shape = b.xp, source.dtype, (len(taps) * channels, outputs)
     parts = min(windows.samples, PARTS)
-    partial = xp.empty((parts, *(shape[::-1] if turned else shape)), dtype=dtype)
-    biases = xp.empty((parts, outputs if with_bias else 0), dtype=dtype)
-    scratch = xp.empty((parts, frame), dtype=dtype)
+    fitting = b.workspace // (dtype.itemsize * shape[0] * outputs)
+    some = min(parts, max(fitting, AT_A_TIME))
+    partial = xp.empty((some, *(shape[::-1] if turned else shape)), dtype=dtype)
+    biases = xp.empty((some, outputs if with_bias else 0), dtype=dtype)
+    scratch = xp.empty((some, frame), dtype=dtype)
+    total, bias = xp.empty(partial.shape[1:], dtype=dtype), xp.empty(biases.shape[1:], dtype=dtype)
     places = [(i * windows.down, i * of[1], windows.columns) for i in range(windows.rows)]
     lines = np.array([(y, x, length) if turned else (x, y, length) for x, y, length in places])
-    b.run(
-        pooled().correlate_weight,
-        partial,
-        biases,
-        _memory(source),
-        _memory(grad),
-        scratch,
-        np.array(runs),
-        lines,
-        np.array(windows),
-        np.array(of),
-        np.float32(slope),
-        turned,
-    )
-    total, bias = xp.empty(partial.shape[1:], dtype=dtype), None
-    b.run(loops_for(partial).add_parts, total.reshape(-1), partial.reshape(parts, -1))
-    if with_bias:
-        bias = xp.empty(outputs, dtype=dtype)
-        b.run(loops().add_parts, bias, biases)
-    return (total.T if turned else total).reshape(len(taps), channels, outputs), bias
+    arrays = _memory(source), _memory(grad), scratch
+    tables = np.array(runs), lines, np.array(windows), np.array(of)
+    how = np.float32(slope), turned
+    for first in range(0, parts, some):
+        now = min(some, parts - first)
+        sums, more = partial[:now], biases[:now]
+        b.run(pooled().correlate_weight, sums, more, *arrays, *tables, *how, first, parts)
+        b.run(loops_for(partial).add_parts, total.reshape(-1), sums.reshape(now, -1), first > 0)
+        b.run(loops().add_parts, bias, more, first > 0)
+    weight = (total.T if turned else total).reshape(len(taps), channels, outputs)
+    return weight, bias if with_bias else None
 
 
 def scattering_pays(b: Any, scattered: int, gathered: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from minigen.backends.base import Array
 from minigen.backends.compiled import threads
 from minigen.backends.compiled.mkl import mkl, reads, writes
-from minigen.backends.compiled.support import FLOATS
+from minigen.backends.compiled.support import FLOATS, loops
 
 SMALL = 1 << 18
 """Products with no more multiplications are NumPy's, whose library does them in one thread."""
@@ -74,11 +74,12 @@ def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -
 
 
 def _may_run(*arrays: Array) -> bool:
-    """Whether no array lies at odd addresses, nor was this process forked from one with threads."""
+    """Whether no array lies at odd addresses, this process was not forked from one with threads,
+    and Numba can be imported."""
     for x in arrays:
         if not x.flags.aligned:
             return False
-    return not threads.process.forked
+    return not threads.process.forked and loops() is not None
 
 
 def _takes(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -55,7 +55,9 @@ def _with_threads(most: int | None) -> Any:
 @functools.cache
 def _together() -> Any:
     """The loops in several threads, or None where they would be no gain; see ``loops``."""
-    if not mkl.available() or not mkl.mkl().shares_pool or mkl.mkl().threads < 2:
+    if loops() is None or not mkl.available():
+        return None
+    if not mkl.mkl().shares_pool or mkl.mkl().threads < 2:
         return None
     return _with_threads(mkl.mkl().threads)
 

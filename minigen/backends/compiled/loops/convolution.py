@@ -193,8 +193,11 @@ def correlate_weight(
     of: Array,
     slope: Any,
     turned: bool,
+    first: int,
+    parts: int,
 ) -> None:
-    """``partial[p, k, o] = Σ source[window + k] · grad[window, o]`` over part p of the batch.
+    """``partial[p, k, o] = Σ source[window + k] · grad[window, o]`` over a part of the batch, which
+    is the one with number first + p of ``parts``.
 
     ``biases[p, o]`` = Σ grad[window, o], where it has channels. ``of`` = (sample, row, column,
     channels) of ``grad``, as ``into`` above. ``runs``: where in the window a run begins, its first
@@ -204,39 +207,41 @@ def correlate_weight(
     """
     for part in range(len(partial)):
         correlate_weight_part(
-            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned
-        )
+            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned,
+            first, parts,
+        )  # fmt: skip
 
 
 @compiled
 def correlate_weight_part(
     part: int, partial: Array, biases: Array, source: Array, grad: Array, scratch: Array,
     runs: Array, lines: Array, windows: Array, of: Array, slope: Any, turned: bool,
+    first: int, parts: int,
 ) -> None:  # fmt: skip
     """The part of :func:`correlate_weight` with this number."""
-    at, parts, pitch = _named(windows), len(partial), partial.shape[2]
+    at, number, pitch = _named(windows), first + part, partial.shape[2]
     some = max(128 // at.columns, 1)  # rows that stay in the fastest cache
     total, bias, frame = partial[part], biases[part], scratch[part]
     total[:] = 0
     bias[:] = 0
-    for n in range(part * at.samples // parts, (part + 1) * at.samples // parts):
+    for n in range(number * at.samples // parts, (number + 1) * at.samples // parts):
         picture, slopes = _picture(n, source, frame, at, slope), address(grad) + 4 * n * of[0]
         for top in range(0, at.rows, some):
             line, count = address(lines) + 24 * top, min(some, at.rows - top)
             for r in range(len(runs)):
                 window, k, length = picture + 4 * runs[r, 0], runs[r, 1], runs[r, 2]
-                first, width = 0, length if turned else of[3]
-                while first < width:
-                    vectors = _vectors(width - first)
+                done, width = 0, length if turned else of[3]
+                while done < width:
+                    vectors = _vectors(width - done)
                     if turned:
-                        place = address(total) + 4 * (k + first)
-                        rest = (of[2], 1, window + 4 * first, at.across, line, count, pitch, pitch)
+                        place = address(total) + 4 * (k + done)
+                        rest = (of[2], 1, window + 4 * done, at.across, line, count, pitch, pitch)
                         strip(vectors, of[3], slopes, place, place, rest)
                     else:
-                        place = address(total) + 4 * (k * pitch + first)
-                        rest = (at.across, 1, slopes + 4 * first, of[2], line, count, pitch, pitch)
+                        place = address(total) + 4 * (k * pitch + done)
+                        rest = (at.across, 1, slopes + 4 * done, of[2], line, count, pitch, pitch)
                         strip(vectors, length, window, place, place, rest)
-                    first += vectors * LANES
+                    done += vectors * LANES
             for i in range(top, top + count if bias.size else top):
                 for j in range(at.columns):
                     place = n * of[0] + i * of[1] + j * of[2]
@@ -246,12 +251,13 @@ def correlate_weight_part(
 
 
 @compiled
-def add_parts(out: Array, partial: Array) -> None:
-    """``out = Σ_p partial[p]``, in this order: (parts, n) -> (n,)."""
+def add_parts(out: Array, partial: Array, add: bool) -> None:
+    """``out = Σ_p partial[p]``, or ``out +=`` them, in this order: (parts, n) -> (n,)."""
     for first in range(0, out.size, BLOCK):
         some = out[first : first + BLOCK]  # stays in the fastest cache while the parts go by
-        some[:] = partial[0, first : first + BLOCK]
-        for p in range(1, len(partial)):
+        if not add:
+            some[:] = partial[0, first : first + BLOCK]
+        for p in range(0 if add else 1, len(partial)):
             more = partial[p, first : first + BLOCK]
             for i in range(some.size):
                 some[i] += more[i]

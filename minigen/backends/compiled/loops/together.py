@@ -87,21 +87,22 @@ def correlate(
 @together
 def correlate_weight(
     partial: Array, biases: Array, source: Array, grad: Array, scratch: Array, runs: Array,
-    lines: Array, windows: Array, of: Array, slope: Any, turned: bool,
+    lines: Array, windows: Array, of: Array, slope: Any, turned: bool, first: int, parts: int,
 ) -> None:  # fmt: skip
     """``convolution.correlate_weight``, by parts of the batch, which stay apart."""
     for part in numba.prange(len(partial)):
         convolution.correlate_weight_part(
-            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned
-        )
+            part, partial, biases, source, grad, scratch, runs, lines, windows, of, slope, turned,
+            first, parts,
+        )  # fmt: skip
 
 
 @together
-def add_parts(out: Array, partial: Array) -> None:
+def add_parts(out: Array, partial: Array, add: bool) -> None:
     """``convolution.add_parts``, by elements."""
     for part in numba.prange(PARTS):
         i, j = begin(part, out.size), begin(part + 1, out.size)
-        convolution.add_parts(out[i:j], partial[:, i:j])
+        convolution.add_parts(out[i:j], partial[:, i:j], add)
 
 
 @together
