@@ -19,7 +19,7 @@ from typing import Any
 from minigen.autograd.primitive import functions, fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
-from minigen.ops.product import dots
+from minigen.ops.product import dots, sum_rows
 from minigen.ops.reduction import mean
 
 __all__ = ["group_norm", "instance_norm", "layer_norm"]
@@ -123,7 +123,7 @@ def normalize_rows_backward(
     normed = x - mean[:, None]
     normed *= inverse[:, None]
     by_weight = dots(b, g, normed, 0)
-    by_bias = g.sum(axis=0)
+    by_bias = sum_rows(b, g)
     grad = g * (1.0 if weight is None else weight)
     along = dots(b, grad, normed, 1)
     along *= share
