@@ -6,10 +6,11 @@ are loaded when something first needs them.
 """
 
 from minigen import linalg, nn, optim
+from minigen.autograd.fused import fused
 from minigen.autograd.gradients import grad
 from minigen.autograd.graph import graph
 from minigen.autograd.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
-from minigen.autograd.primitive import fused, primitive
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import BackendUnavailable, use
 from minigen.capture import CaptureError, capture

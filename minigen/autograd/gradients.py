@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minigen.autograd.primitive import functions
+from minigen.autograd.operation import functions
 from minigen.autograd.tape import backpropagate
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active

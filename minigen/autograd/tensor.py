@@ -7,7 +7,7 @@ engine seen from outside; the rest of this file is convenience.
 A *leaf* is a tensor that no recorded op made: a parameter, an input. ``backward()`` puts
 the gradients of leaves into their ``grad``.
 
-Operators look their op up by name in :data:`~minigen.autograd.primitive.functions`, because
+Operators look their op up by name in :data:`~minigen.autograd.operation.functions`, because
 the ops stand one floor above; ``minigen.ops.methods`` adds the named methods (``x.sum()``).
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from minigen.autograd import writes
 from minigen.autograd.mode import mode
+from minigen.autograd.operation import functions
 from minigen.autograd.tape import Node
 from minigen.backends import Array, active, to_host
 
@@ -358,6 +359,3 @@ def _raw_index(index: Any) -> Any:
     if isinstance(index, np.ndarray):
         return active.backend.asarray(index)
     return index.data if isinstance(index, Tensor) else index
-
-
-from minigen.autograd.primitive import functions  # noqa: E402 - primitives are made of tensors

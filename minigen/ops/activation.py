@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops.erf import error_function
 from minigen.ops.gelu import gelu

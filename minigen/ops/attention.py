@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops.kernel import kernel

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import writes
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
 from minigen.ops.normalization import check_float, check_vector, per_channel

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.primitive import functions
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import spread

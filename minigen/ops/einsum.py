@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import string
 
-from minigen.autograd.primitive import functions
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops.linalg import diagonal, matmul
 from minigen.ops.reduction import sum as sum_over

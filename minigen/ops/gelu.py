@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops._blocks import blocks, in_order_of
 from minigen.ops.erf import error_function

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import one_dim

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops.creation import zeros
 from minigen.ops.kernel import kernel

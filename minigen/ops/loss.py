@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused, primitive
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.ops.activation import logistic, softplus

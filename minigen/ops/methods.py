@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.primitive import Primitive, functions
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import Primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops import activation, elementwise, indexing, linalg, reduction, shape
 

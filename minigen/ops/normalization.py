@@ -16,7 +16,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops.kernel import kernel
 from minigen.ops.product import dots, sum_rows

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigen.autograd.primitive import functions, fused
+from minigen.autograd.fused import fused
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops._triad import Geometry, products, transposed, weight_gradient
 from minigen.ops._windows import channels_first, channels_last

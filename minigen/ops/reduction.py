@@ -11,7 +11,8 @@ import builtins
 import math
 from typing import Any
 
-from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import one_dim, reduced_shape, some_dims
 

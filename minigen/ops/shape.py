@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from minigen.autograd.primitive import functions, primitive
+from minigen.autograd.operation import functions
+from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import full_shape, one_dim, some_dims, unpack
 from minigen.ops.product import sum_rows

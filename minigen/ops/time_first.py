@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigen.autograd.primitive import fused
+from minigen.autograd.fused import fused
 from minigen.autograd.tensor import Tensor
 from minigen.ops.activation import sigmoid, tanh
 from minigen.ops.convolution import conv1d

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigen.autograd.primitive import functions
+from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import spread

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.autograd.primitive import registry
+from minigen.autograd.operation import registry
 from minigen.testing import check_create_graph, check_grads
 
 pytestmark = pytest.mark.usefixtures("backend")

@@ -216,7 +216,7 @@ def test_no_time_is_spent_on_gradients_that_nobody_asked_for():
         mg.grad((watched(x) * y).sum(), y)
         assert not ran
     finally:
-        from minigen.autograd.primitive import registry
+        from minigen.autograd.operation import registry
 
         del registry["watched_for_need"]
 

@@ -62,7 +62,8 @@ class Library:
             y = columns(b, *((n, k) if turn_b else (k, n)), ldb, jump_b, i)
             out = columns(c, m, n, ldc, jump_c, i)
             found = (x.T if turn_a else x) @ (y.T if turn_b else y)
-            out[...] = one * found + kept * out + (1 if self.wrong else 0)
+            before = kept * out if kept else 0  # a factor of 0: not read, maybe NaN
+            out[...] = one * found + before + (1 if self.wrong else 0)
         return 0
 
 

@@ -16,7 +16,7 @@ from cuda_on_host import stand_in
 
 import minigen as mg
 from minigen import backends
-from minigen.autograd import primitive
+from minigen.autograd import operation
 from minigen.backends import philox
 from minigen.backends.cupy_backend import CupyBackend
 from minigen.backends.cupy_kernels import KERNELS
@@ -212,7 +212,7 @@ def test_training_steps_through_the_cuda_backend_give_numpys_numbers(
     cuda: CupyBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backends, "_instances", {**backends._instances, "cupy": cuda})
-    monkeypatch.setattr(primitive, "_raw_functions", {})  # they hold on to their backend
+    monkeypatch.setattr(operation, "_raw_functions", {})  # they hold on to their backend
     launched: list[str] = []
     launch = cuda.launch
     monkeypatch.setattr(

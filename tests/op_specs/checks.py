@@ -12,7 +12,8 @@ import numpy as np
 from hypothesis import Phase, given, settings
 
 import minigen as mg
-from minigen.autograd.primitive import Fused, Primitive
+from minigen.autograd.fused import Fused
+from minigen.autograd.primitive import Primitive
 from minigen.backends import active
 from minigen.testing import check_create_graph, check_grads
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minigen.autograd.primitive import registry
+from minigen.autograd.operation import registry
 from minigen.ops._triad import Geometry
 
 from .core import REAL, SMOOTH_AT_0, Case, Domain, Spec, arrays, torch

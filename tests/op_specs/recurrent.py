@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from minigen.autograd.primitive import registry
+from minigen.autograd.operation import registry
 from minigen.ops.line_recurrent import LINES, line_lstm
 
 from .core import Case, Spec, arrays, torch

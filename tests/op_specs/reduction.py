@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigen as mg
-from minigen.autograd.primitive import registry
+from minigen.autograd.operation import registry
 
 from .core import (
     DISTINCT,

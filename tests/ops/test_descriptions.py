@@ -10,7 +10,9 @@ from op_specs import SPECS, checks
 
 import minigen as mg
 import minigen.nn  # registers the ops of its layers
-from minigen.autograd.primitive import Fused, Primitive, registry
+from minigen.autograd.fused import Fused
+from minigen.autograd.operation import registry
+from minigen.autograd.primitive import Primitive
 
 # Public names that are no op on tensors, and the test file that is about them.
 ELSEWHERE = {

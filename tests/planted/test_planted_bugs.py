@@ -26,8 +26,8 @@ import minigen.ops.random
 import minigen.optim.adam
 import minigen.optim.ema
 from minigen import nn
-from minigen.autograd import gradients, primitive
-from minigen.autograd.primitive import registry
+from minigen.autograd import gradients, operation
+from minigen.autograd.operation import registry
 from minigen.backends.numpy_backend import NumpyBackend
 from minigen.models import gpt, gpt_step, realnvp, vae
 from minigen.recipes import gpt as gpt_recipe
@@ -50,7 +50,7 @@ def forward(op: str, wrong: Callable[..., Any]) -> Callable[[Patch], None]:
 
     def plant(patch: Patch) -> None:
         patch.setattr(registry[op], "forward", wrong)
-        patch.setattr(primitive, "_raw_functions", {})
+        patch.setattr(operation, "_raw_functions", {})
 
     return plant
 

@@ -9,7 +9,7 @@ import pytest
 
 import minigen as mg
 from minigen import nn
-from minigen.autograd.primitive import registry
+from minigen.autograd.operation import registry
 from minigen.testing import check_create_graph, check_grads
 
 rng = np.random.default_rng(0)

@@ -1,0 +1,172 @@
+"""What every op is, however it is written down: a name, inputs, options, and errors of one line.
+
+Two namespaces hold all ops by name. ``functions.NAME`` takes tensors and records; a gradient rule
+that must stay differentiable computes with it. ``raw_functions(backend).NAME`` is the forward
+function on raw arrays; an ordinary backward pass computes with that. So this file knows no tensors,
+and the tensor's operators can look their op up here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigen.backends import Backend, active
+from minigen.errors import UserError
+
+FLOAT64, FLOAT32, FLOAT16 = (np.dtype(f"float{bits}") for bits in (64, 32, 16))
+PLAIN = frozenset({int, float, bool, type(None)})  # scalars that never change a dtype
+
+registry: dict[str, Any] = {}
+"""Every op that exists, by name. The tests walk it."""
+
+
+class _Functions:
+    """``f`` for tensors: every op by name, recording."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            op = registry[name]
+        except KeyError:
+            raise AttributeError(f"no op is called {name!r}") from None
+        setattr(self, name, op)
+        return op
+
+
+class _RawFunctions:
+    """``f`` for raw arrays: every primitive's forward function, on one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend  # these two for a rule that writes into an array it was given
+        self.xp = backend.xp
+
+    def __getattr__(self, name: str) -> Any:
+        forward = functools.partial(registry[name].forward, self.backend)
+        setattr(self, name, forward)
+        return forward
+
+
+functions = _Functions()
+_raw_functions: dict[Backend, _RawFunctions] = {}
+
+
+def raw_functions(backend: Backend) -> _RawFunctions:
+    """The primitives as functions on raw arrays of ``backend``."""
+    if backend is active.recorder:  # one recording's own
+        return backend.__dict__.setdefault("raw_functions", _RawFunctions(backend))
+    if backend not in _raw_functions:
+        _raw_functions[backend] = _RawFunctions(backend)
+    return _raw_functions[backend]
+
+
+class Operation:
+    """What primitives and fused ops share: a name, input names, options and error messages."""
+
+    broadcasts = False
+
+    def __init__(self, forward: Callable[..., Any], name: str | None) -> None:
+        self.name = name or forward.__name__
+        self.forward = forward
+        parameters = list(inspect.signature(forward).parameters.values())[1:]
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.inputs = [
+            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        self.option_names = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.defaults = {
+            p.name: p.default
+            for p in parameters
+            if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+        }
+        self.__doc__ = forward.__doc__
+        self.__name__ = self.__qualname__ = self.name
+        self.__module__ = forward.__module__
+        if self.name in registry and registry[self.name].__module__ != self.__module__:
+            raise ValueError(f"an op called {self.name!r} exists already in another module")
+        registry[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.inputs)})>"
+
+    def _coerce(self, value: Any) -> Any:
+        """An operand that is neither a tensor nor a plain Python scalar, as a raw array."""
+        backend = active.backend
+        if isinstance(value, backend.array_type):
+            return value
+        if isinstance(value, np.generic):  # a NumPy scalar would promote float32 to float64
+            return value.item()
+        if isinstance(value, np.ndarray):
+            raise TypeError(
+                f"{self.name}: a NumPy array on backend {backend.name}; "
+                f"bring it over with mg.tensor"
+            )
+        if isinstance(value, (list, tuple)):
+            array = np.asarray(value)
+            return backend.asarray(array, FLOAT32 if array.dtype == FLOAT64 else None)
+        raise TypeError(f"{self.name}: an operand must be a tensor or number, got {_kind(value)}")
+
+    def _run(self, backend: Backend, arrays: list[Any], options: dict[str, Any]) -> Any:
+        """The forward function, with what goes wrong inside said in one line."""
+        try:
+            return self.forward(backend, *arrays, **options)
+        except Exception as error:
+            raise self._explain(error, backend, arrays) from error
+
+    def _as_array(self, out: Any, backend: Backend, arrays: list[Any]) -> Any:
+        """A result that is no array of the backend: NumPy's reductions return scalars."""
+        foreign = self._foreign(backend, arrays)
+        if foreign is not None:  # everything ran in another backend's memory
+            raise foreign
+        return backend.asarray(out)
+
+    def _foreign(self, backend: Backend, arrays: list[Any]) -> TypeError | None:
+        for position, x in enumerate(arrays):
+            if hasattr(x, "dtype") and not isinstance(x, backend.array_type):
+                return TypeError(
+                    f"{self.name}: argument {self._argument(position)} lies in {_kind(x)}, "
+                    f"but the active backend is {backend.name}"
+                )
+        return None
+
+    def _explain(self, error: Exception, backend: Backend, arrays: list[Any]) -> Exception:
+        foreign = self._foreign(backend, arrays)
+        if foreign is not None:
+            return foreign
+        if isinstance(error, UserError):
+            return error
+        shapes = ", ".join(
+            f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
+            for i, x in enumerate(arrays)
+        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        known = isinstance(error, (ValueError, TypeError, IndexError, ArithmeticError, MemoryError))
+        if reason.startswith(f"{self.name}: "):
+            return error
+        kind = type(error) if known and type(error).__module__ == "builtins" else ValueError
+        return kind(f"{self.name}: {reason} (given {shapes})")
+
+    def _argument(self, position: int) -> str:
+        return self.inputs[position] if position < len(self.inputs) else str(position)
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
+
+
+def promoted(arrays: list[Any], result: Any) -> list[Any] | None:
+    """Integers as float32, where NumPy made another float of them; None if nothing is to do.
+
+    NumPy computes ``int64 * float32`` and ``exp(int64)`` in float64, ``exp(bool)`` in float16.
+    Here, as in PyTorch, they come out only where they went in.
+    """
+    if result is not FLOAT64 and result is not FLOAT16:
+        return None
+    if any(getattr(x, "dtype", None) is result for x in arrays):  # (None == float64 is true)
+        return None
+    return [
+        x.astype(FLOAT32) if hasattr(x, "dtype") and x.dtype.kind in "iub" else x for x in arrays
+    ]
