@@ -11,7 +11,6 @@ escapes is a bug in minigen and keeps its traceback.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -35,6 +34,8 @@ def unknown_name(argument: str, given: object, known: Iterable[str], also: str =
         >>> unknown_name("split", "trian", ["train", "val", "test"])
         UserError("split must be one of train, val, test, got 'trian' (did you mean 'train'?)")
     """
+    import difflib  # not loaded by those who make no mistake
+
     names = list(known)
     near = difflib.get_close_matches(str(given), names, n=1)
     return UserError(

@@ -9,7 +9,6 @@ layers, inputs above outputs, each near the middle of its inputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +74,8 @@ class Graph:
     @property
     def svg(self) -> str:
         """The graph as a picture."""
+        from html import escape  # loaded when a graph is drawn
+
         place = self._layout()
         width = max(x for x, _ in place) + _WIDTH + _MARGIN
         height = max(y for _, y in place) + _HEIGHT + _MARGIN

@@ -26,16 +26,18 @@ for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigen.autograd.mode import mode
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.capture.graph import GraphRecording
 from minigen.capture.program import Program
 from minigen.capture.recording import Recording
 from minigen.capture.structure import flatten
 from minigen.errors import UserError
+
+if TYPE_CHECKING:
+    from minigen.capture.graph import GraphRecording
 
 __all__ = ["Captured", "capture"]
 
@@ -88,8 +90,7 @@ class Captured:
             signature.is_warm = True
             return self.step(*args, **kwargs)
         signature.is_warm = False
-        record = Recording if active.backend.name == "numpy" else GraphRecording
-        self._latest = record(self.step, arguments, keywords, given)
+        self._latest = _kind_of_recording()(self.step, arguments, keywords, given)
         signature.recordings = [self._latest, *signature.recordings[: VARIANTS - 1]]
         return self._latest.result
 
@@ -129,6 +130,15 @@ class Captured:
 
     def __str__(self) -> str:
         return repr(self) if self._latest is None else f"{self!r}\n{self._latest.table()}"
+
+
+def _kind_of_recording() -> Any:
+    """The class for the active backend; that of device graphs is loaded where there is a device."""
+    if active.backend.name == "numpy":
+        return Recording
+    from minigen.capture.graph import GraphRecording
+
+    return GraphRecording
 
 
 def _kind_of(x: Any) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-import traceback
 
 from minigen.errors import UserError
 
@@ -49,6 +48,8 @@ def one_line(error: BaseException) -> str:
 
 def line_of(error: BaseException) -> str:
     """``file:line: code`` of the innermost frame of ``error`` outside the engine."""
+    import traceback  # rarely needed
+
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if not _is_below(f.filename)]
     last = (ours or frames)[-1]
