@@ -7,7 +7,7 @@ then. What trips a program up there is acted out as well:
 - no value that a captured step computes exists yet: new arrays are filled with NaN (integers
   with 0), and a write in place is only written down;
 - host data that comes in, and whatever CuPy refuses in a capture, raises: the host waiting for a
-  value, cuBLAS, cuSOLVER and sorting (``REFUSED``);
+  value, cuBLAS, cuSOLVER, sorting, joining (``REFUSED``);
 - a launch sees the same memory again, not the same Python objects.
 
 All work on strict arrays passes through :func:`compute` or :func:`write`.
@@ -26,7 +26,8 @@ __all__ = ["StrictGraph", "StrictGraphMaker", "capturing", "compute", "refuse", 
 
 REFUSED = """
 matmul dot inner outer tensordot vdot cholesky det eigh inv pinv qr slogdet svd solve argsort
-sort searchsorted bincount median unique nonzero argwhere flatnonzero
+sort searchsorted bincount median unique nonzero argwhere flatnonzero concatenate
+stack hstack vstack
 """
 """Functions that CuPy cannot run in a capture, or that end in a transfer to the host."""
 

@@ -30,7 +30,7 @@ def _is_below(file: str) -> bool:
 def calling_place() -> tuple[str, int]:
     """File and line of the innermost frame outside the engine, the layers and the optimizers."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and (_is_below(frame.f_code.co_filename)):
+    while frame.f_back is not None and _is_below(frame.f_code.co_filename):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 

@@ -23,7 +23,8 @@ the step is recorded again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -141,7 +142,7 @@ def _drawn(kind: str, args: tuple[Any, ...]) -> tuple[tuple[int, ...], Any, tupl
 
 
 class _Namespace:
-    """The device's array functions; those that take host data bring it over outside the graph."""
+    """The device's array functions; what host data they need comes over outside the graph."""
 
     def __init__(self, recorder: GraphRecorder, module: Any) -> None:
         self._recorder, self._module = recorder, module
@@ -160,6 +161,22 @@ class _Namespace:
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         """``xp.asarray``."""
         return self._recorder.asarray(a, dtype)
+
+    def concatenate(self, tup: Sequence[Array], axis: int = 0, out: Any = None) -> Array:
+        """``xp.concatenate``, piece by piece: CuPy's own brings a table of addresses over."""
+        xp, arrays = self._module, list(tup)
+        axis %= arrays[0].ndim
+        ends = [0, *itertools.accumulate(array.shape[axis] for array in arrays)]
+        shape = (*arrays[0].shape[:axis], ends[-1], *arrays[0].shape[axis + 1 :])
+        if out is None:
+            out = xp.empty(shape, dtype=xp.result_type(*arrays))
+        for array, begin, end in zip(arrays, ends, ends[1:]):
+            out[(slice(None),) * axis + (slice(begin, end),)] = array
+        return out
+
+    def stack(self, tup: Sequence[Array], axis: int = 0, out: Any = None) -> Array:
+        """``xp.stack``, for the same reason."""
+        return self.concatenate([self._module.expand_dims(x, axis) for x in tup], axis, out)
 
 
 class GraphRecording:
@@ -207,6 +224,7 @@ class GraphRecording:
         self._gradients = [(e.tensor, e.tensor.grad) for e in held if e.tensor.grad is not e.grad]
         self._noted = list(recorder.noted)
         self._guards = [*recorder.guards, *_guards(recorder, held)]
+        recorder.arrived.clear()
         self._alive = [entry.data for entry in held]
         self.result = self._play()
 

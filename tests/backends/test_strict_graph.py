@@ -71,6 +71,7 @@ def test_work_aside_is_done_at_once_and_not_recorded(maker) -> None:
         lambda x: xp.einsum("ij,jk->ik", x, x),
         lambda x: xp.linalg.solve(x, x),
         lambda x: xp.argsort(x),
+        lambda x: xp.concatenate([x, x]),
         lambda x: xp.array(np.ones(2)),
         lambda x: xp.asarray([1.0, 2.0]),
     ],
