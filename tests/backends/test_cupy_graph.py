@@ -90,6 +90,19 @@ def test_an_abandoned_capture_is_ended_although_cuda_says_again_that_it_failed()
     assert (cupy.current, cupy.allocators) == (["default stream"], ["ordinary"])
 
 
+def test_cupy_has_what_is_asked_of_it() -> None:
+    cuda = pytest.importorskip("cupy").cuda
+    for thing, names in [
+        (cuda, ["Graph", "get_allocator", "get_current_stream", "using_allocator"]),
+        (cuda.Graph, ["launch"]),
+        (cuda.MemoryPool, ["malloc"]),
+        (cuda.Stream, ["begin_capture", "end_capture", "is_capturing", "synchronize"]),
+    ]:
+        assert [name for name in names if not hasattr(thing, name)] == []
+    assert cuda.runtime.runtimeGetVersion() >= 12000  # by which cuBLAS's file is named
+    assert issubclass(cuda.runtime.CUDARuntimeError, RuntimeError)  # what a capture refuses with
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_a_graph_computes_when_it_is_launched() -> None:
     from minigen.backends import get_backend
