@@ -177,6 +177,29 @@ def test_gradients_add_up_over_calls_without_zero_grad():
     assert captured.replays > 0
 
 
+def test_gradients_that_were_taken_away_start_anew_or_come_back():
+    adding, fresh = mg.nn.Parameter(mg.ones(2)), mg.nn.Parameter(mg.ones(2))
+
+    def gradient(leaf: mg.Tensor) -> list[float] | None:
+        return None if leaf.grad is None else leaf.grad.tolist()
+
+    def step(x: mg.Tensor) -> mg.Tensor:
+        fresh.grad = None
+        loss = (adding * x + fresh * x).sum()
+        loss.backward()
+        return loss
+
+    captured = mg.capture(step)
+    for x in range(1, 7):
+        adding.grad = fresh.grad = None
+        captured(mg.full((2,), float(x)))
+        assert gradient(adding) == [x, x]
+        assert gradient(fresh) == [x, x]
+    captured(mg.ones(2))
+    assert gradient(adding) == [7, 7]
+    assert gradient(fresh) == [1, 1]
+
+
 def test_state_that_is_given_another_array_is_carried_on():
     state = mg.zeros(2)
 
