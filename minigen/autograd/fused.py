@@ -14,7 +14,7 @@ tests compare with, and what is replayed when somebody asks for the gradient of 
         return g_x, g_weight, g_bias
 
 A backward kernel with a parameter ``out`` is also given the result, which is then kept; one with
-``places``, for each input, its pair (into, onto).
+``places``, for each input, its pair (into, onto), which ``primitive.py`` explains.
 """
 
 from __future__ import annotations
