@@ -78,9 +78,9 @@ def _leaky_relu(b, x, *, slope):
 _leaky_relu.rules(x=lambda f, g, x, slope: f.step_gate(g, x, low=slope))
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """``x`` if x > 0, else ``negative_slope · x``; at 0 the slope is the negative side's."""
-    return _leaky_relu(x, slope=float(negative_slope))
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """``input`` if x > 0, else ``negative_slope · x``; at 0 the slope is the negative side's."""
+    return _leaky_relu(input, slope=float(negative_slope))
 
 
 @primitive(name="elu")
@@ -96,11 +96,11 @@ _elu.rules(
 )
 
 
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """``x`` if x > 0, else ``alpha · (eˣ - 1)``; Clevert et al. 2016."""
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """``input`` if x > 0, else ``alpha · (eˣ - 1)``; Clevert et al. 2016."""
     if not alpha > 0:
         raise ValueError(f"alpha must be > 0, got {alpha}")
-    return _elu(x, alpha=float(alpha))
+    return _elu(input, alpha=float(alpha))
 
 
 @primitive
@@ -130,9 +130,9 @@ def sigmoid(b, x):
 sigmoid.rules(x=lambda f, g, out: g * (out * (1 - out)))
 
 
-def logsigmoid(x: Tensor) -> Tensor:
+def logsigmoid(input: Tensor) -> Tensor:
     """``ln sigmoid(x)`` = -softplus(-x)."""
-    return -softplus(-x)
+    return -softplus(-input)
 
 
 @primitive(name="softplus")
@@ -147,11 +147,11 @@ def _softplus(b, x):
 _softplus.rules(x=lambda f, g, x: g * f.sigmoid(x))
 
 
-def softplus(x: Tensor, beta: float = 1.0) -> Tensor:
+def softplus(input: Tensor, beta: float = 1.0) -> Tensor:
     """``ln(1 + e^(βx)) / β``: a smooth ReLU."""
     if not beta > 0:
         raise ValueError(f"beta must be > 0, got {beta}")
-    return _softplus(x) if beta == 1 else _softplus(x * beta) * (1 / beta)
+    return _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
 
 
 @primitive
@@ -178,19 +178,19 @@ def erf(b, x):
 erf.rules(x=lambda f, g, x: g * (2 / math.sqrt(math.pi)) * f.exp(-f.square(x)))
 
 
-def glu(x: Tensor, dim: int = -1) -> Tensor:
-    """``a · sigmoid(b)``, where a and b are the two halves of ``x`` along ``dim``."""
-    if x.shape[dim] % 2:
-        raise ValueError(f"glu needs an even length along dim {dim}, got shape {x.shape}")
-    a, gate = x.chunk(2, dim)
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """``a · sigmoid(b)``, where a and b are the two halves of ``input`` along ``dim``."""
+    if input.shape[dim] % 2:
+        raise ValueError(f"glu needs an even length along dim {dim}, got shape {input.shape}")
+    a, gate = input.chunk(2, dim)
     return a * functions.sigmoid(gate)
 
 
-def relu6(x: Tensor) -> Tensor:
+def relu6(input: Tensor) -> Tensor:
     """``min(max(x, 0), 6)``."""
     from minigen.ops.elementwise import clamp
 
-    return clamp(x, 0.0, 6.0)
+    return clamp(input, 0.0, 6.0)
 
 
 swish = silu

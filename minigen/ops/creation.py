@@ -110,19 +110,19 @@ def empty(*shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
     return Tensor(active.backend.xp.empty(_shape(shape), dtype=dtype))
 
 
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Zeros of the shape (and dtype) of ``x``."""
-    return zeros(x.shape, dtype=x.dtype if dtype is None else dtype)
+def zeros_like(input: Tensor, dtype: Any = None) -> Tensor:
+    """Zeros of the shape (and dtype) of ``input``."""
+    return zeros(input.shape, dtype=input.dtype if dtype is None else dtype)
 
 
-def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Ones of the shape (and dtype) of ``x``."""
-    return ones(x.shape, dtype=x.dtype if dtype is None else dtype)
+def ones_like(input: Tensor, dtype: Any = None) -> Tensor:
+    """Ones of the shape (and dtype) of ``input``."""
+    return ones(input.shape, dtype=input.dtype if dtype is None else dtype)
 
 
-def full_like(x: Tensor, value: float, dtype: Any = None) -> Tensor:
-    """``value`` in the shape (and dtype) of ``x``."""
-    return full(x.shape, value, x.dtype if dtype is None else dtype)
+def full_like(input: Tensor, value: float, dtype: Any = None) -> Tensor:
+    """``value`` in the shape (and dtype) of ``input``."""
+    return full(input.shape, value, input.dtype if dtype is None else dtype)
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:

@@ -483,15 +483,15 @@ where.rules(
 )
 
 
-def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """``x`` limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
+def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """``input`` limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
 
     Raises:
         ValueError: neither bound is given.
     """
     if min is None and max is None:
         raise ValueError("clamp needs min or max, got neither")
-    return functions.clip(x, min=min, max=max)
+    return functions.clip(input, min=min, max=max)
 
 
 @primitive
@@ -585,10 +585,12 @@ def isfinite(b, x):
 
 
 def allclose(
-    x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """Whether ``|x - other| ≤ atol + rtol·|other|`` everywhere."""
-    close = active.backend.xp.isclose(x.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    close = active.backend.xp.isclose(
+        input.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan
+    )
     return bool(close.all())
 
 

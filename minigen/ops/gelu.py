@@ -119,7 +119,7 @@ def _as_float(x: Any) -> Any:
     return x if x.dtype.kind == "f" else x.astype("float32")
 
 
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """``x · Φ(x)``, Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
     Args:
@@ -129,4 +129,4 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
-    return _gelu(x, approximate=approximate)
+    return _gelu(input, approximate=approximate)

@@ -227,38 +227,38 @@ def _refuse_outside(name: str, index: np.ndarray, length: int) -> None:
         raise IndexError(f"{name}: index must lie in [0, {length}), got {low if low < 0 else high}")
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j][k] = x[i][index[i][j][k]][k]`` for dim = 1, and so on for other dims."""
-    return _gather(x, index, dim=_check_index("gather", x, dim, index))
+    return _gather(input, index, dim=_check_index("gather", input, dim, index))
 
 
-def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
-    """A copy of ``x`` with ``src`` written at ``index`` along ``dim``.
+def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
+    """A copy of ``input`` with ``src`` written at ``index`` along ``dim``.
 
     Where an index occurs twice, which value stays is not defined.
     """
-    source = src if isinstance(src, Tensor) else _filled(index, src, x.dtype)
-    dim = _check_index("scatter", x, dim, index, source)
-    return _scatter(x, index, source, dim=dim)
+    source = src if isinstance(src, Tensor) else _filled(index, src, input.dtype)
+    dim = _check_index("scatter", input, dim, index, source)
+    return _scatter(input, index, source, dim=dim)
 
 
-def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of ``x`` with ``src`` added at ``index`` along ``dim``; repeated indices add up."""
-    dim = _check_index("scatter_add", x, dim, index, src)
-    return _scatter_add(x, index, src, dim=dim)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy of ``input`` with ``src`` added at ``index`` along ``dim``; repeated indices add up."""
+    dim = _check_index("scatter_add", input, dim, index, src)
+    return _scatter_add(input, index, src, dim=dim)
 
 
 def _filled(index: Tensor, value: float, dtype: Any) -> Tensor:
     return Tensor(active.backend.xp.full(index.shape, value, dtype=dtype))
 
 
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The entries of ``x`` at the places ``index`` (1-D) along ``dim``."""
-    dim = one_dim(dim, x.ndim)
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The entries of ``input`` at the places ``index`` (1-D) along ``dim``."""
+    dim = one_dim(dim, input.ndim)
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise TypeError(f"index must be a 1-D integer tensor, got {index.dtype} {index.shape}")
-    _check_range("index_select", index, x.shape[dim])
-    return functions.getitem(x, index=(slice(None),) * dim + (index.data,))
+    _check_range("index_select", index, input.shape[dim])
+    return functions.getitem(input, index=(slice(None),) * dim + (index.data,))
 
 
 # ---------------------------------------------------------------- embedding
@@ -311,13 +311,13 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     return _embedding(input, weight)
 
 
-def one_hot(x: Tensor, num_classes: int) -> Tensor:
+def one_hot(input: Tensor, num_classes: int) -> Tensor:
     """(…) int -> (…, num_classes) int64 with a single 1 in each row."""
     if num_classes <= 0:
         raise ValueError(f"num_classes must be > 0, got {num_classes}")
-    _check_range("one_hot", x, num_classes)
+    _check_range("one_hot", input, num_classes)
     xp = active.backend.xp
-    return Tensor((x.data[..., None] == xp.arange(num_classes)).astype(np.int64))
+    return Tensor((input.data[..., None] == xp.arange(num_classes)).astype(np.int64))
 
 
 # ---------------------------------------------------------------- order
@@ -329,49 +329,49 @@ def _argsort(b, x, *, dim):
     return b.xp.argsort(x, axis=dim, kind="stable")
 
 
-def argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
-    """The indices (int64) that sort ``x`` along ``dim``; stable."""
-    if x.ndim == 0:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    """The indices (int64) that sort ``input`` along ``dim``; stable."""
+    if input.ndim == 0:
         one_dim(dim, 0)
         return Tensor(active.backend.xp.zeros((), dtype=np.int64))
-    dim = one_dim(dim, x.ndim)
+    dim = one_dim(dim, input.ndim)
     if not descending:
-        return _argsort(x.detach(), dim=dim)
+        return _argsort(input.detach(), dim=dim)
     # Sorting the mirrored tensor keeps equal values in their order when read backwards.
-    n = x.shape[dim]
-    mirrored = _argsort(functions.flip(x.detach(), dims=(dim,)), dim=dim)
+    n = input.shape[dim]
+    mirrored = _argsort(functions.flip(input.detach(), dims=(dim,)), dim=dim)
     return functions.flip((n - 1) - mirrored, dims=(dim,))
 
 
-def sort(x: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
     """``(values, indices)`` in order along ``dim``; the gradient follows each value home."""
-    indices = argsort(x, dim, descending)
-    if x.ndim == 0:
-        return functions.alias(x), indices
-    return _gather(x, indices, dim=one_dim(dim, x.ndim)), indices
+    indices = argsort(input, dim, descending)
+    if input.ndim == 0:
+        return functions.alias(input), indices
+    return _gather(input, indices, dim=one_dim(dim, input.ndim)), indices
 
 
-def topk(x: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
+def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
     """The ``k`` largest ``(values, indices)`` along ``dim``, largest first."""
-    dim = one_dim(dim, x.ndim)
-    if not 0 <= k <= x.shape[dim]:
-        raise ValueError(f"k must lie in [0, {x.shape[dim]}], got {k}")
-    indices = argsort(x, dim, descending=True)
+    dim = one_dim(dim, input.ndim)
+    if not 0 <= k <= input.shape[dim]:
+        raise ValueError(f"k must lie in [0, {input.shape[dim]}], got {k}")
+    indices = argsort(input, dim, descending=True)
     indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
-    return _gather(x, indices, dim=dim), indices
+    return _gather(input, indices, dim=dim), indices
 
 
 # ---------------------------------------------------------------- triangles
 
 
-def tril(x: Tensor, diagonal: int = 0) -> Tensor:
-    """``x`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(_triangle(x, diagonal)), x, 0.0)
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """``input`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
+    return functions.where(Tensor(_triangle(input, diagonal)), input, 0.0)
 
 
-def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """``x`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(~_triangle(x, diagonal - 1)), x, 0.0)
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """``input`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
+    return functions.where(Tensor(~_triangle(input, diagonal - 1)), input, 0.0)
 
 
 def _triangle(x: Tensor, diagonal: int) -> Any:

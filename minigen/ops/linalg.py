@@ -64,7 +64,7 @@ def _right_gradient(f: Any, g: Any, x: Any, shape: tuple[int, ...]) -> Any:
     return f.sum_to(f.matmul(f.permute(x, dims=_swap(x.ndim)), g), shape=shape)
 
 
-def matmul(x: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product, with PyTorch's rules for vectors and batches.
 
     ``(…, n, k) @ (…, k, m) -> (…, n, m)``; a 1-D operand is a row on the left, a column on
@@ -73,19 +73,19 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
     Raises:
         ValueError: an operand is 0-d, or the inner lengths differ.
     """
-    x = x if isinstance(x, Tensor) else Tensor(functions.alias(x).data)
+    input = input if isinstance(input, Tensor) else Tensor(functions.alias(input).data)
     other = other if isinstance(other, Tensor) else Tensor(functions.alias(other).data)
-    if x.ndim == 0 or other.ndim == 0:
-        raise ValueError(f"matmul: operands need a dimension, got {x.shape} and {other.shape}")
+    if input.ndim == 0 or other.ndim == 0:
+        raise ValueError(f"matmul: operands need a dimension, got {input.shape} and {other.shape}")
     inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
-    if x.shape[-1] != inner:
-        raise ValueError(f"matmul: inner lengths differ: {x.shape} and {other.shape}")
-    left, right = x.ndim == 1, other.ndim == 1
+    if input.shape[-1] != inner:
+        raise ValueError(f"matmul: inner lengths differ: {input.shape} and {other.shape}")
+    left, right = input.ndim == 1, other.ndim == 1
     if left:
-        x = x.reshape(1, -1)
+        input = input.reshape(1, -1)
     if right:
         other = other.reshape(-1, 1)
-    out = _matmul(x, other)
+    out = _matmul(input, other)
     if left:
         out = out.squeeze(-2)
     return out.squeeze(-1) if right else out
@@ -94,18 +94,18 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
 mm = bmm = matmul
 
 
-def dot(x: Tensor, other: Tensor) -> Tensor:
+def dot(input: Tensor, other: Tensor) -> Tensor:
     """``Σ xᵢ otherᵢ`` of two vectors."""
-    if x.ndim != 1 or other.ndim != 1:
-        raise ValueError(f"dot needs two vectors, got {x.shape} and {other.shape}")
-    return matmul(x, other)
+    if input.ndim != 1 or other.ndim != 1:
+        raise ValueError(f"dot needs two vectors, got {input.shape} and {other.shape}")
+    return matmul(input, other)
 
 
-def outer(x: Tensor, other: Tensor) -> Tensor:
+def outer(input: Tensor, other: Tensor) -> Tensor:
     """``out[i, j] = x[i] · other[j]`` of two vectors."""
-    if x.ndim != 1 or other.ndim != 1:
-        raise ValueError(f"outer needs two vectors, got {x.shape} and {other.shape}")
-    return x.reshape(-1, 1) * other.reshape(1, -1)
+    if input.ndim != 1 or other.ndim != 1:
+        raise ValueError(f"outer needs two vectors, got {input.shape} and {other.shape}")
+    return input.reshape(-1, 1) * other.reshape(1, -1)
 
 
 @primitive(name="linear")
@@ -180,10 +180,10 @@ _inv.rules(
 )
 
 
-def inv(x: Tensor) -> Tensor:
+def inv(input: Tensor) -> Tensor:
     """The inverse of each matrix: (…, n, n) -> (…, n, n)."""
-    _check_square("inv", x)
-    return _inv(x)
+    _check_square("inv", input)
+    return _inv(input)
 
 
 @primitive
@@ -204,21 +204,21 @@ def signdet(b, x):
     return b.xp.linalg.slogdet(x)[0]
 
 
-def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
+def slogdet(input: Tensor) -> tuple[Tensor, Tensor]:
     """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
-    _check_square("slogdet", x)
-    return signdet(x), logabsdet(x)
+    _check_square("slogdet", input)
+    return signdet(input), logabsdet(input)
 
 
-def det(x: Tensor) -> Tensor:
+def det(input: Tensor) -> Tensor:
     """The determinant of each (non-singular) matrix: (…, n, n) -> (…)."""
-    sign, log = slogdet(x)
+    sign, log = slogdet(input)
     return sign * functions.exp(log)
 
 
-def logdet(x: Tensor) -> Tensor:
+def logdet(input: Tensor) -> Tensor:
     """``ln det`` of each matrix; NaN where the determinant is negative."""
-    sign, log = slogdet(x)
+    sign, log = slogdet(input)
     return functions.where(sign > 0, log, float("nan"))
 
 
@@ -241,14 +241,14 @@ _solve.rules(
 )
 
 
-def solve(x: Tensor, other: Tensor) -> Tensor:
+def solve(input: Tensor, other: Tensor) -> Tensor:
     """The solution of ``x · out = other``: (…, n, n) and (…, n, k), or (n,) for one vector."""
-    _check_square("solve", x)
+    _check_square("solve", input)
     if other.ndim == 1:
-        return solve(x, other.reshape(-1, 1)).squeeze(-1)
-    if other.ndim < 2 or other.shape[-2] != x.shape[-1]:
-        raise ValueError(f"solve: {x.shape} does not fit the right-hand side {other.shape}")
-    return _solve(x, other)
+        return solve(input, other.reshape(-1, 1)).squeeze(-1)
+    if other.ndim < 2 or other.shape[-2] != input.shape[-1]:
+        raise ValueError(f"solve: {input.shape} does not fit the right-hand side {other.shape}")
+    return _solve(input, other)
 
 
 @primitive(name="cholesky")
@@ -282,23 +282,23 @@ def halved_tril(b, x):
 halved_tril.rules(x=lambda f, g: f.halved_tril(g))
 
 
-def cholesky(x: Tensor) -> Tensor:
+def cholesky(input: Tensor) -> Tensor:
     """The lower triangular L with ``L Lᵀ = x`` for symmetric positive definite matrices."""
-    _check_square("cholesky", x)
-    return _cholesky(x)
+    _check_square("cholesky", input)
+    return _cholesky(input)
 
 
-def diagonal(x: Tensor, dim1: int = -2, dim2: int = -1) -> Tensor:
+def diagonal(input: Tensor, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
-    first, second = one_dim(dim1, x.ndim, "dim1"), one_dim(dim2, x.ndim, "dim2")
+    first, second = one_dim(dim1, input.ndim, "dim1"), one_dim(dim2, input.ndim, "dim2")
     if first == second:
         raise ValueError(f"dim1 and dim2 must differ, got {dim1} and {dim2}")
-    order = [d for d in range(x.ndim) if d not in (first, second)] + [first, second]
-    moved = functions.permute(x, dims=tuple(order))
+    order = [d for d in range(input.ndim) if d not in (first, second)] + [first, second]
+    moved = functions.permute(input, dims=tuple(order))
     places = active.backend.xp.arange(min(moved.shape[-2:]))
     return functions.getitem(moved, index=(Ellipsis, places, places))
 
 
-def trace(x: Tensor) -> Tensor:
+def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of the last two dimensions."""
-    return diagonal(x).sum(-1)
+    return diagonal(input).sum(-1)

@@ -146,14 +146,14 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     return (generator or _default).permutation(n)
 
 
-def randn_like(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Standard normal draws in the shape and dtype of ``x``."""
-    return randn(x.shape, dtype=x.dtype, generator=generator)
+def randn_like(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Standard normal draws in the shape and dtype of ``input``."""
+    return randn(input.shape, dtype=input.dtype, generator=generator)
 
 
-def rand_like(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Uniform draws from [0, 1) in the shape and dtype of ``x``."""
-    return rand(x.shape, dtype=x.dtype, generator=generator)
+def rand_like(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Uniform draws from [0, 1) in the shape and dtype of ``input``."""
+    return rand(input.shape, dtype=input.dtype, generator=generator)
 
 
 def bernoulli(p: Tensor, generator: Generator | None = None) -> Tensor:

@@ -74,23 +74,23 @@ _mean.rules(
 )
 
 
-def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def sum(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``Σ x`` over ``dim``; of an empty dimension, 0."""
-    return _sum(x, dim=some_dims(dim, x.ndim), keepdim=keepdim)
+    return _sum(input, dim=some_dims(dim, input.ndim), keepdim=keepdim)
 
 
-def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``Σ x / n`` over ``dim``.
 
     Raises:
         ValueError: the mean of no elements is asked for.
-        TypeError: ``x`` holds integers or booleans.
+        TypeError: ``input`` holds integers or booleans.
     """
-    dims = some_dims(dim, x.ndim)
-    _need_elements("mean", x, dims)
-    if x.dtype.kind != "f":
-        raise TypeError(f"mean needs a floating-point tensor, got {x.dtype}")
-    return _mean(x, dim=dims, keepdim=keepdim)
+    dims = some_dims(dim, input.ndim)
+    _need_elements("mean", input, dims)
+    if input.dtype.kind != "f":
+        raise TypeError(f"mean needs a floating-point tensor, got {input.dtype}")
+    return _mean(input, dim=dims, keepdim=keepdim)
 
 
 def _need_elements(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
@@ -98,20 +98,22 @@ def _need_elements(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
         raise ValueError(f"{name} needs at least one element along dim, got shape {x.shape}")
 
 
-def var(x: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
+def var(input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
     """``Σ (x - mean)² / (n - 1)``, or ``/ n`` with ``unbiased=False``."""
-    dims = some_dims(dim, x.ndim)
-    _need_elements("var", x, dims)
-    centred = x - mean(x, dims, keepdim=True)
-    count = _count(x.shape, dims) - (1 if unbiased else 0)
+    dims = some_dims(dim, input.ndim)
+    _need_elements("var", input, dims)
+    centred = input - mean(input, dims, keepdim=True)
+    count = _count(input.shape, dims) - (1 if unbiased else 0)
     if count <= 0:
-        raise ValueError(f"var with unbiased=True needs at least two elements, got shape {x.shape}")
+        raise ValueError(
+            f"var with unbiased=True needs at least two elements, got shape {input.shape}"
+        )
     return sum(functions.square(centred), dims, keepdim) * (1 / count)
 
 
-def std(x: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
+def std(input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
     """``√var``, with slope 0 where the variance is 0."""
-    return functions.safe_sqrt(var(x, dim, unbiased, keepdim))
+    return functions.safe_sqrt(var(input, dim, unbiased, keepdim))
 
 
 @primitive
@@ -123,7 +125,7 @@ def safe_sqrt(b, x):
 safe_sqrt.rules(x=lambda f, g, out: f.where(out > 0, g * 0.5 / f.where(out > 0, out, 1.0), 0.0))
 
 
-def norm(x: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``(Σ |x|^p)^(1/p)``; the gradient at x = 0 is 0, where the true one does not exist.
 
     A gradient penalty meets that point (a constant critic has gradient 0), and a plain
@@ -132,16 +134,16 @@ def norm(x: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Ten
     Raises:
         ValueError: ``p`` is not positive.
     """
-    dims = some_dims(dim, x.ndim)
+    dims = some_dims(dim, input.ndim)
     if p == 2:
-        return functions.safe_sqrt(sum(functions.square(x), dims, keepdim))
+        return functions.safe_sqrt(sum(functions.square(input), dims, keepdim))
     if p == 1:
-        return sum(functions.absolute(x), dims, keepdim)
+        return sum(functions.absolute(input), dims, keepdim)
     if p == math.inf:
-        return amax(functions.absolute(x), dims, keepdim)
+        return amax(functions.absolute(input), dims, keepdim)
     if not p > 0:
         raise ValueError(f"p must be > 0, got {p}")
-    total = sum(functions.absolute(x) ** p, dims, keepdim)
+    total = sum(functions.absolute(input) ** p, dims, keepdim)
     zero = total == 0
     return functions.where(zero, 0.0, functions.where(zero, 1.0, total) ** (1 / p))
 
@@ -173,18 +175,18 @@ _amax.rules(x=_extreme_rule)
 _amin.rules(x=_extreme_rule)
 
 
-def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest value over ``dim``; equal winners share the gradient evenly."""
-    dims = some_dims(dim, x.ndim)
-    _need_elements("amax", x, dims)
-    return _amax(x, dim=dims, keepdim=keepdim)
+    dims = some_dims(dim, input.ndim)
+    _need_elements("amax", input, dims)
+    return _amax(input, dim=dims, keepdim=keepdim)
 
 
-def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest value over ``dim``; equal winners share the gradient evenly."""
-    dims = some_dims(dim, x.ndim)
-    _need_elements("amin", x, dims)
-    return _amin(x, dim=dims, keepdim=keepdim)
+    dims = some_dims(dim, input.ndim)
+    _need_elements("amin", input, dims)
+    return _amin(input, dim=dims, keepdim=keepdim)
 
 
 @primitive(name="argmax")
@@ -199,34 +201,34 @@ def _argmin(b, x, *, dim, keepdim):
     return b.xp.argmin(x, axis=dim, keepdims=keepdim)
 
 
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index (int64) of the first largest value along ``dim``; of all, if None."""
-    dims = None if dim is None else one_dim(dim, x.ndim)
-    _need_elements("argmax", x, some_dims(dim, x.ndim))
-    return _argmax(x, dim=dims, keepdim=keepdim)
+    dims = None if dim is None else one_dim(dim, input.ndim)
+    _need_elements("argmax", input, some_dims(dim, input.ndim))
+    return _argmax(input, dim=dims, keepdim=keepdim)
 
 
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index (int64) of the first smallest value along ``dim``; of all, if None."""
-    dims = None if dim is None else one_dim(dim, x.ndim)
-    _need_elements("argmin", x, some_dims(dim, x.ndim))
-    return _argmin(x, dim=dims, keepdim=keepdim)
+    dims = None if dim is None else one_dim(dim, input.ndim)
+    _need_elements("argmin", input, some_dims(dim, input.ndim))
+    return _argmin(input, dim=dims, keepdim=keepdim)
 
 
-def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The largest value of all; or, along one ``dim``, the pair (values, indices)."""
     if dim is None:
-        return amax(x)
-    indices = argmax(x, dim, keepdim=True)
-    return _with_indices(x, indices, dim, keepdim)
+        return amax(input)
+    indices = argmax(input, dim, keepdim=True)
+    return _with_indices(input, indices, dim, keepdim)
 
 
-def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest value of all; or, along one ``dim``, the pair (values, indices)."""
     if dim is None:
-        return amin(x)
-    indices = argmin(x, dim, keepdim=True)
-    return _with_indices(x, indices, dim, keepdim)
+        return amin(input)
+    indices = argmin(input, dim, keepdim=True)
+    return _with_indices(input, indices, dim, keepdim)
 
 
 def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
@@ -239,13 +241,13 @@ def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> tuple[
 # ---------------------------------------------------------------- products and running sums
 
 
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """``Π x`` over one ``dim``, or over all."""
-    if dim is None or x.ndim == 0:
-        some_dims(dim, x.ndim)
-        product = _prod(x.reshape(-1), dim=0, keepdim=False)
-        return product.reshape((1,) * x.ndim) if keepdim else product
-    return _prod(x, dim=one_dim(dim, x.ndim), keepdim=keepdim)
+    if dim is None or input.ndim == 0:
+        some_dims(dim, input.ndim)
+        product = _prod(input.reshape(-1), dim=0, keepdim=False)
+        return product.reshape((1,) * input.ndim) if keepdim else product
+    return _prod(input, dim=one_dim(dim, input.ndim), keepdim=keepdim)
 
 
 @primitive(name="prod")
@@ -321,12 +323,12 @@ def _cumsum(b, x, *, dim, reverse):
 _cumsum.rules(x=lambda f, g, dim, reverse: f.cumsum(g, dim=dim, reverse=not reverse))
 
 
-def cumsum(x: Tensor, dim: int) -> Tensor:
+def cumsum(input: Tensor, dim: int) -> Tensor:
     """``out_i = Σ_{j≤i} x_j`` along ``dim``."""
-    if x.ndim == 0:
+    if input.ndim == 0:
         one_dim(dim, 0)
-        return functions.alias(x)
-    return _cumsum(x, dim=one_dim(dim, x.ndim), reverse=False)
+        return functions.alias(input)
+    return _cumsum(input, dim=one_dim(dim, input.ndim), reverse=False)
 
 
 # ---------------------------------------------------------------- logical
@@ -344,14 +346,14 @@ def _all(b, x, *, dim, keepdim):
     return x.all(axis=dim, keepdims=keepdim)
 
 
-def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether some value over ``dim`` is true."""
-    return _any(x, dim=some_dims(dim, x.ndim), keepdim=keepdim)
+    return _any(input, dim=some_dims(dim, input.ndim), keepdim=keepdim)
 
 
-def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether every value over ``dim`` is true."""
-    return _all(x, dim=some_dims(dim, x.ndim), keepdim=keepdim)
+    return _all(input, dim=some_dims(dim, input.ndim), keepdim=keepdim)
 
 
 # ---------------------------------------------------------------- softmax family
@@ -378,11 +380,11 @@ _logsumexp.rules(
 )
 
 
-def logsumexp(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def logsumexp(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``ln Σ eˣ`` over ``dim``, without overflow; the gradient is the softmax."""
-    dims = some_dims(dim, x.ndim)
-    _need_elements("logsumexp", x, dims)
-    return _logsumexp(x, dim=dims, keepdim=keepdim)
+    dims = some_dims(dim, input.ndim)
+    _need_elements("logsumexp", input, dims)
+    return _logsumexp(input, dim=dims, keepdim=keepdim)
 
 
 @primitive(name="softmax")
@@ -410,17 +412,17 @@ def _log_softmax(b, x, *, dim):
 _log_softmax.rules(x=lambda f, g, out, dim: g - f.exp(out) * f.sum(g, dim=(dim,), keepdim=True))
 
 
-def softmax(x: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int) -> Tensor:
     """``eˣ / Σ eˣ`` along ``dim``: positive, summing to 1."""
-    dims = one_dim(dim, x.ndim)
-    if x.ndim == 0:
-        return softmax(x.reshape(1), 0).reshape(())
-    return _softmax(x, dim=dims) if x.size else functions.alias(x)
+    dims = one_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return softmax(input.reshape(1), 0).reshape(())
+    return _softmax(input, dim=dims) if input.size else functions.alias(input)
 
 
-def log_softmax(x: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int) -> Tensor:
     """``x - ln Σ eˣ`` along ``dim``: the logarithm of softmax, without underflow."""
-    dims = one_dim(dim, x.ndim)
-    if x.ndim == 0:
-        return log_softmax(x.reshape(1), 0).reshape(())
-    return _log_softmax(x, dim=dims) if x.size else functions.alias(x)
+    dims = one_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return log_softmax(input.reshape(1), 0).reshape(())
+    return _log_softmax(input, dim=dims) if input.size else functions.alias(input)

@@ -51,43 +51,49 @@ def _reshape(b, x, *, shape):
 _reshape.rules(x=lambda f, g, x_shape: f.reshape(g, shape=x_shape))
 
 
-def reshape(x: Tensor, *lengths: Any, shape: Sequence[int] | None = None) -> Tensor:
-    """The numbers of ``x``, in reading order, in another shape; one length may be -1."""
-    return _reshape(x, shape=full_shape(unpack(lengths) if shape is None else shape, x.size))
-
-
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions ``start_dim`` … ``end_dim`` made one."""
-    if x.ndim == 0:
-        return _reshape(x, shape=(1,))
-    start, end = one_dim(start_dim, x.ndim, "start_dim"), one_dim(end_dim, x.ndim, "end_dim")
-    if start > end:
-        raise ValueError(f"start_dim must not come after end_dim, got {start_dim} and {end_dim}")
-    length = 1
-    for n in x.shape[start : end + 1]:
-        length *= n
-    return _reshape(x, shape=(*x.shape[:start], length, *x.shape[end + 1 :]))
-
-
-def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """Dimension ``dim`` split into dimensions of the lengths ``sizes`` (one may be -1)."""
-    dim = one_dim(dim, x.ndim)
+def reshape(input: Tensor, *lengths: Any, shape: Sequence[int] | None = None) -> Tensor:
+    """The numbers of ``input``, in reading order, in another shape; one length may be -1."""
     return _reshape(
-        x, shape=(*x.shape[:dim], *full_shape(sizes, x.shape[dim]), *x.shape[dim + 1 :])
+        input, shape=full_shape(unpack(lengths) if shape is None else shape, input.size)
     )
 
 
-def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions ``start_dim`` … ``end_dim`` made one."""
+    if input.ndim == 0:
+        return _reshape(input, shape=(1,))
+    start, end = (
+        one_dim(start_dim, input.ndim, "start_dim"),
+        one_dim(end_dim, input.ndim, "end_dim"),
+    )
+    if start > end:
+        raise ValueError(f"start_dim must not come after end_dim, got {start_dim} and {end_dim}")
+    length = 1
+    for n in input.shape[start : end + 1]:
+        length *= n
+    return _reshape(input, shape=(*input.shape[:start], length, *input.shape[end + 1 :]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Dimension ``dim`` split into dimensions of the lengths ``sizes`` (one may be -1)."""
+    dim = one_dim(dim, input.ndim)
+    return _reshape(
+        input,
+        shape=(*input.shape[:dim], *full_shape(sizes, input.shape[dim]), *input.shape[dim + 1 :]),
+    )
+
+
+def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Without the dimensions of length 1; with ``dim``, without those of them only."""
-    dims = some_dims(dim, x.ndim)
-    kept = tuple([n for d, n in enumerate(x.shape) if d not in dims or n != 1])
-    return _reshape(x, shape=kept)
+    dims = some_dims(dim, input.ndim)
+    kept = tuple([n for d, n in enumerate(input.shape) if d not in dims or n != 1])
+    return _reshape(input, shape=kept)
 
 
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of length 1 at ``dim``."""
-    dim = one_dim(dim, x.ndim + 1)
-    return _reshape(x, shape=(*x.shape[:dim], 1, *x.shape[dim:]))
+    dim = one_dim(dim, input.ndim + 1)
+    return _reshape(input, shape=(*input.shape[:dim], 1, *input.shape[dim:]))
 
 
 # ---------------------------------------------------------------- transpose
@@ -109,31 +115,31 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(inverse)
 
 
-def permute(x: Tensor, *places: Any, dims: Sequence[int] | None = None) -> Tensor:
+def permute(input: Tensor, *places: Any, dims: Sequence[int] | None = None) -> Tensor:
     """The dimensions in the order ``dims``: ``out.shape[i] == x.shape[dims[i]]``."""
     given = tuple(unpack(places) if dims is None else dims)
-    order = some_dims(given, x.ndim, "dims")
-    if len(order) != x.ndim:
-        raise ValueError(f"dims must name all {x.ndim} dimensions once, got {given}")
-    return _permute(x, dims=order)
+    order = some_dims(given, input.ndim, "dims")
+    if len(order) != input.ndim:
+        raise ValueError(f"dims must name all {input.ndim} dimensions once, got {given}")
+    return _permute(input, dims=order)
 
 
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions ``dim0`` and ``dim1`` exchanged."""
-    first, second = one_dim(dim0, x.ndim, "dim0"), one_dim(dim1, x.ndim, "dim1")
-    order = list(range(x.ndim))
+    first, second = one_dim(dim0, input.ndim, "dim0"), one_dim(dim1, input.ndim, "dim1")
+    order = list(range(input.ndim))
     if order:
         order[first], order[second] = order[second], order[first]
-    return _permute(x, dims=tuple(order))
+    return _permute(input, dims=tuple(order))
 
 
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
+def movedim(input: Tensor, source: int, destination: int) -> Tensor:
     """Dimension ``source`` moved to the place ``destination``."""
-    source = one_dim(source, x.ndim, "source")
-    destination = one_dim(destination, x.ndim, "destination")
-    order = [d for d in range(x.ndim) if d != source]
+    source = one_dim(source, input.ndim, "source")
+    destination = one_dim(destination, input.ndim, "destination")
+    order = [d for d in range(input.ndim) if d != source]
     order.insert(destination, source)
-    return _permute(x, dims=tuple(order))
+    return _permute(input, dims=tuple(order))
 
 
 # ---------------------------------------------------------------- broadcast
@@ -170,19 +176,19 @@ def _broadcast_back(f: Any, g: Any, shape: tuple[int, ...]) -> Any:
     return f.broadcast_to(f.reshape(g, shape=padded), shape=shape)
 
 
-def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """``x`` repeated to ``shape`` by the rules of broadcasting."""
-    return _broadcast_to(x, shape=tuple(shape))
+def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """``input`` repeated to ``shape`` by the rules of broadcasting."""
+    return _broadcast_to(input, shape=tuple(shape))
 
 
-def expand(x: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *sizes: Any) -> Tensor:
     """``broadcast_to`` where -1 keeps a length (PyTorch's ``expand``)."""
     shape = unpack(sizes)
-    extra = len(shape) - x.ndim
+    extra = len(shape) - input.ndim
     if extra < 0 or any(n == -1 for n in shape[:extra]):
-        raise ValueError(f"cannot expand shape {x.shape} to {shape}")
-    lengths = [x.shape[i - extra] if n == -1 else n for i, n in enumerate(shape)]
-    return _broadcast_to(x, shape=tuple(lengths))
+        raise ValueError(f"cannot expand shape {input.shape} to {shape}")
+    lengths = [input.shape[i - extra] if n == -1 else n for i, n in enumerate(shape)]
+    return _broadcast_to(input, shape=tuple(lengths))
 
 
 # ---------------------------------------------------------------- join and split
@@ -221,10 +227,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return concatenate([unsqueeze(x, dim) for x in tensors], dim=dim)
 
 
-def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along ``dim`` of length ``split_size`` (the last may be shorter), or these lengths."""
-    dim = one_dim(dim, x.ndim)
-    length = x.shape[dim]
+    dim = one_dim(dim, input.ndim)
+    length = input.shape[dim]
     if isinstance(split_size, int):
         if split_size <= 0:
             raise ValueError(f"split_size must be > 0, got {split_size}")
@@ -236,53 +242,58 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     pieces, start = [], 0
     for size in sizes:
         index = (slice(None),) * dim + (slice(start, start + size),)
-        pieces.append(functions.getitem(x, index=index))
+        pieces.append(functions.getitem(input, index=index))
         start += size
     return tuple(pieces)
 
 
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal length along ``dim`` (the last may be shorter)."""
     if chunks <= 0:
         raise ValueError(f"chunks must be > 0, got {chunks}")
-    length = x.shape[one_dim(dim, x.ndim)]
+    length = input.shape[one_dim(dim, input.ndim)]
     if not length:
-        return split(x, [0] * chunks, dim)
-    return split(x, max(-(-length // chunks), 1), dim)
+        return split(input, [0] * chunks, dim)
+    return split(input, max(-(-length // chunks), 1), dim)
 
 
-def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along ``dim``, without that dimension."""
-    dim = one_dim(dim, x.ndim)
+    dim = one_dim(dim, input.ndim)
     return tuple(
-        [functions.getitem(x, index=(slice(None),) * dim + (i,)) for i in range(x.shape[dim])]
+        [
+            functions.getitem(input, index=(slice(None),) * dim + (i,))
+            for i in range(input.shape[dim])
+        ]
     )
 
 
 # ---------------------------------------------------------------- repeat, flip, roll
 
 
-def repeat(x: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor laid side by side ``repeats[d]`` times along each dimension d."""
     counts = unpack(repeats)
-    if len(counts) < x.ndim or any(n < 0 for n in counts):
-        raise ValueError(f"repeats must be {x.ndim} or more numbers ≥ 0, got {counts}")
-    lengths = (1,) * (len(counts) - x.ndim) + x.shape
+    if len(counts) < input.ndim or any(n < 0 for n in counts):
+        raise ValueError(f"repeats must be {input.ndim} or more numbers ≥ 0, got {counts}")
+    lengths = (1,) * (len(counts) - input.ndim) + input.shape
     # (a, b) -> (1, a, 1, b) -> (r, a, s, b) -> (r·a, s·b)
     apart = [n for length in lengths for n in (1, length)]
     wide = [n for count, length in zip(counts, lengths) for n in (count, length)]
     joined = tuple([count * length for count, length in zip(counts, lengths)])
-    return _reshape(_broadcast_to(_reshape(x, shape=tuple(apart)), shape=tuple(wide)), shape=joined)
+    return _reshape(
+        _broadcast_to(_reshape(input, shape=tuple(apart)), shape=tuple(wide)), shape=joined
+    )
 
 
-def repeat_interleave(x: Tensor, repeats: int, dim: int) -> Tensor:
+def repeat_interleave(input: Tensor, repeats: int, dim: int) -> Tensor:
     """Each entry along ``dim`` repeated ``repeats`` times in place."""
-    dim = one_dim(dim, x.ndim)
+    dim = one_dim(dim, input.ndim)
     if repeats < 0:
         raise ValueError(f"repeats must be ≥ 0, got {repeats}")
-    before, n, after = x.shape[:dim], x.shape[dim], x.shape[dim + 1 :]
+    before, n, after = input.shape[:dim], input.shape[dim], input.shape[dim + 1 :]
     wide = _broadcast_to(
-        _reshape(x, shape=(*before, n, 1, *after)), shape=(*before, n, repeats, *after)
+        _reshape(input, shape=(*before, n, 1, *after)), shape=(*before, n, repeats, *after)
     )
     return _reshape(wide, shape=(*before, n * repeats, *after))
 
@@ -296,9 +307,9 @@ def _flip(b, x, *, dims):
 _flip.rules(x=lambda f, g, dims: f.flip(g, dims=dims))
 
 
-def flip(x: Tensor, dims: int | Sequence[int]) -> Tensor:
-    """``x`` read backwards along each of ``dims``."""
-    return _flip(x, dims=some_dims(dims, x.ndim, "dims"))
+def flip(input: Tensor, dims: int | Sequence[int]) -> Tensor:
+    """``input`` read backwards along each of ``dims``."""
+    return _flip(input, dims=some_dims(dims, input.ndim, "dims"))
 
 
 @primitive(name="roll")
@@ -310,13 +321,13 @@ def _roll(b, x, *, shifts, dims):
 _roll.rules(x=lambda f, g, shifts, dims: f.roll(g, shifts=tuple([-s for s in shifts]), dims=dims))
 
 
-def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Tensor:
-    """``x`` moved by ``shifts`` along ``dims``; what leaves at one end enters at the other."""
-    places = some_dims(dims, x.ndim, "dims")
+def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Tensor:
+    """``input`` moved by ``shifts`` along ``dims``; what leaves at one end enters at the other."""
+    places = some_dims(dims, input.ndim, "dims")
     moves = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if len(moves) != len(places):
         raise ValueError(f"shifts and dims must be equally many, got {shifts} and {dims}")
-    return _roll(x, shifts=moves, dims=places)
+    return _roll(input, shifts=moves, dims=places)
 
 
 # ---------------------------------------------------------------- pad
@@ -338,8 +349,8 @@ _pad.rules(
 )
 
 
-def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """Grow ``x`` at the ends of its last dimensions (PyTorch's order: last dimension first).
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """Grow ``input`` at the ends of its last dimensions (PyTorch's order: last dimension first).
 
     Args:
         x: any shape.
@@ -347,27 +358,28 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
         mode: ``constant``, ``reflect`` (without the edge), ``replicate`` or ``circular``.
         value: what ``constant`` fills with.
     """
-    if len(pad) % 2 or len(pad) > 2 * x.ndim:
-        raise ValueError(f"pad must be pairs for at most {x.ndim} dimensions, got {tuple(pad)}")
-    widths = [(0, 0)] * (x.ndim - len(pad) // 2)
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ValueError(f"pad must be pairs for at most {input.ndim} dimensions, got {tuple(pad)}")
+    widths = [(0, 0)] * (input.ndim - len(pad) // 2)
     widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     for d, (low, high) in enumerate(widths):
-        if x.shape[d] + min(low, 0) + min(high, 0) < 0:
-            raise ValueError(f"pad {tuple(pad)} cuts more than dimension {d} of {x.shape} has")
+        if input.shape[d] + min(low, 0) + min(high, 0) < 0:
+            raise ValueError(f"pad {tuple(pad)} cuts more than dimension {d} of {input.shape} has")
     if mode == "constant":
         if any(w < 0 for pair in widths for w in pair):
             cut = [
-                slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape, widths)
+                slice(max(-low, 0), n - max(-high, 0))
+                for n, (low, high) in zip(input.shape, widths)
             ]
-            x = functions.getitem(x, index=tuple(cut))
+            input = functions.getitem(input, index=tuple(cut))
             widths = [(max(low, 0), max(high, 0)) for low, high in widths]
-        return _pad(x, widths=tuple(widths), value=value)
+        return _pad(input, widths=tuple(widths), value=value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"mode must be constant, reflect, replicate or circular, got {mode!r}")
     for d, (low, high) in enumerate(widths):
         if low or high:
-            x = _pad_by_index(x, d, low, high, mode)
-    return x
+            input = _pad_by_index(input, d, low, high, mode)
+    return input
 
 
 def _pad_by_index(x: Tensor, dim: int, low: int, high: int, mode: str) -> Tensor:
