@@ -243,7 +243,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of ``input`` with ``src`` added at ``index`` along ``dim``; repeated indices add up."""
+    """A copy of ``input`` with ``src`` added at ``index`` along ``dim``; repeats add up."""
     dim = _check_index("scatter_add", input, dim, index, src)
     return _scatter_add(input, index, src, dim=dim)
 
