@@ -63,7 +63,7 @@ class Fused(Operation):
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute with the kernel and, if an input requires a gradient, record it."""
         arrays = [
-            x.data if isinstance(x, Tensor) else x if type(x) in PLAIN else self._coerce(x)
+            x._data if isinstance(x, Tensor) else x if type(x) in PLAIN else self._coerce(x)
             for x in inputs
         ]
         if self.defaults:

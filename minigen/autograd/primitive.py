@@ -139,7 +139,7 @@ class Primitive(Operation):
         for x in inputs:
             edge = None
             if isinstance(x, Tensor):
-                arrays.append(x.data)
+                arrays.append(x._data)
                 if x.requires_grad:
                     mask |= bit
                     edge = x if x.node is None else x.node

@@ -14,6 +14,7 @@ the ops stand one floor above; ``minigen.ops.methods`` adds the named methods (`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,13 @@ class Tensor:
         requires_grad: whether gradients flow to or through this tensor.
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "grad_buffer", "hooks", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "grad", "grad_buffer", "hooks", "node", "requires_grad")
     __array_ufunc__ = None  # `array * tensor` asks the tensor, not NumPy
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
-        self.data: Array = data
+        if isinstance(data, np.generic):  # NumPy's reductions and indexing give scalars
+            data = np.asarray(data)
+        self._data: Array = data
         self.requires_grad = requires_grad
         self.node = node
         self.grad: Tensor | None = None
@@ -51,29 +54,43 @@ class Tensor:
 
     # ------------------------------------------------------------------ what it is
 
+    def _set_data(self, data: Any) -> None:
+        if isinstance(data, Tensor):  # `p.data -= rate * p.grad` arrives here as a tensor
+            data = data._data
+        elif isinstance(data, np.generic):
+            data = np.asarray(data)
+        elif not hasattr(data, "dtype"):
+            raise TypeError(f"data must be an array or a tensor, got {type(data).__name__}")
+        if self.requires_grad and data.dtype.kind != "f":
+            raise TypeError(f"data of a tensor that requires grad must be floats, got {data.dtype}")
+        self._data = data
+
+    # The getter is C code, because every op comes by here.
+    data: Any = property(attrgetter("_data"), _set_data)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each dimension."""
-        return self.data.shape
+        return self._data.shape
 
     @property
     def dtype(self) -> np.dtype:
         """The element type, a ``numpy.dtype`` on every backend."""
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim
+        return self._data.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return self._data.size
 
     def numel(self) -> int:
         """The number of elements (PyTorch's name)."""
-        return self.data.size
+        return self._data.size
 
     @property
     def is_leaf(self) -> bool:

@@ -169,7 +169,7 @@ class Recording:
         for tensor, _, original in outlived:
             if tensor.node is not None:  # a graph does not outlive the step
                 tensor.node, tensor.requires_grad = None, False
-            tensor.data = original
+            tensor._data = original
         if recorder.still_alive():
             gc.collect()
         recorder.hold_outside(kept)
