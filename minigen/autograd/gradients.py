@@ -21,7 +21,7 @@ def _seed(output: Tensor, gradient: Any, create_graph: bool, argument: str) -> A
             "computed under no_grad"
         )
     if gradient is None:
-        if output.size != 1:
+        if output.numel() != 1:
             raise RuntimeError(
                 f"{argument} can be left out only for a one-element output, "
                 f"got shape {output.shape}"

@@ -83,13 +83,20 @@ class Tensor:
         """The number of dimensions."""
         return self._data.ndim
 
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._data.size
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._data.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape; with ``dim``, the length of that dimension. (``numel`` counts elements.)"""
+        if dim is None:
+            return self._data.shape
+        if not -self._data.ndim <= dim < self._data.ndim:
+            raise IndexError(f"dim must lie within shape {self._data.shape}, got {dim}")
+        return self._data.shape[dim]
 
     def numel(self) -> int:
-        """The number of elements (PyTorch's name)."""
+        """The number of elements."""
         return self._data.size
 
     @property

@@ -91,7 +91,7 @@ class _Convolution(Module):
 
     def multiply_adds(self, args: tuple[Any, ...], output: Tensor) -> int:
         """Each place of the output (transposed: of the input) meets a kernel of each channel."""
-        places = args[0].size if self.transposed else output.size
+        places = args[0].numel() if self.transposed else output.numel()
         return places * self.weight.shape[1] * math.prod(self.kernel_size)
 
     def extra_repr(self) -> str:

@@ -139,7 +139,7 @@ class ActNorm(FlowLayer):
         """Set scale and shift from the first batch (N, C) or (N, C, H, W); once."""
         if self._is_ready is None:
             self._is_ready = bool(self.initialized.item())
-        if self._is_ready or not x.size:
+        if self._is_ready or not x.numel():
             return
         xp = active.backend.xp
         dims = (0, 2, 3)[: x.ndim - 1]
@@ -246,7 +246,7 @@ class InvertibleConv1x1(FlowLayer):
 
     def multiply_adds(self, args: tuple[Any, ...], output: Any) -> int:
         """One C × C product for each pixel."""
-        return args[0].size * self.num_channels
+        return args[0].numel() * self.num_channels
 
     def extra_repr(self) -> str:
         """The number of channels and the form."""

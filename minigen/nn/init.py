@@ -164,9 +164,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_ needs two or more dimensions, got shape {tensor.shape}")
-    if not tensor.size:
+    if not tensor.numel():
         return tensor
-    rows, columns = tensor.shape[0], tensor.size // tensor.shape[0]
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     draws = (generator or default_generator()).normal(rows, columns, dtype=np.float64)
     host = active.backend.to_host(draws.data)
     q, r = np.linalg.qr(host if rows >= columns else host.T)

@@ -87,7 +87,7 @@ class Linear(Module):
 
     def multiply_adds(self, args: tuple[Any, ...], output: Tensor) -> int:
         """One for each weight and row."""
-        return output.size * self.in_features
+        return output.numel() * self.in_features
 
     def extra_repr(self) -> str:
         """The sizes."""

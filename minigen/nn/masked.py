@@ -176,7 +176,7 @@ class MaskedConv2d(_Convolution):
         """Only the taps that the mask leaves to some channel."""
         used = self.mask.reshape(-1, *self.mask.shape[-2:]).any(axis=0)
         taps = int(np.broadcast_to(used, self.kernel_size).sum())
-        return output.size * self.weight.shape[1] * taps
+        return output.numel() * self.weight.shape[1] * taps
 
     def extra_repr(self) -> str:
         """The sizes and the mask."""

@@ -155,9 +155,9 @@ class _Recurrent(Module):
 
     def multiply_adds(self, args: tuple[Any, ...], output: Any) -> int:
         """Every weight matrix once for each step and sample."""
-        rows = args[0].size // max(self.input_size, 1)
+        rows = args[0].numel() // max(self.input_size, 1)
         matrices = (p for p in self.parameters(recurse=False) if p.ndim == 2)
-        return rows * sum(p.size for p in matrices)
+        return rows * sum(p.numel() for p in matrices)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -256,8 +256,8 @@ class _Cell(Module):
 
     def multiply_adds(self, args: tuple[Any, ...], output: Any) -> int:
         """Both weight matrices once for each sample."""
-        rows = args[0].size // max(self.input_size, 1)
-        return rows * (self.weight_ih.size + self.weight_hh.size)
+        rows = args[0].numel() // max(self.input_size, 1)
+        return rows * (self.weight_ih.numel() + self.weight_hh.numel())
 
     def extra_repr(self) -> str:
         """The sizes."""

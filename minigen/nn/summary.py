@@ -103,7 +103,7 @@ def summarize(model: Module, inputs: Sequence[Any], dtype: Any) -> Summary:
             name=entered[place][0],
             kind=type(module).__name__,
             shape=_shape(output),
-            parameters=sum(p.size for p in own),
+            parameters=sum(p.numel() for p in own),
             multiply_adds=module.multiply_adds(args, output),
         )
 
@@ -123,8 +123,8 @@ def summarize(model: Module, inputs: Sequence[Any], dtype: Any) -> Summary:
     ordered = tuple(rows[place] for place in sorted(rows))
     return Summary(
         rows=ordered,
-        parameters=sum(p.size for p in model.parameters()),
-        buffers=sum(buffer.size for buffer in model.buffers()),
+        parameters=sum(p.numel() for p in model.parameters()),
+        buffers=sum(buffer.numel() for buffer in model.buffers()),
         multiply_adds=sum(row.multiply_adds for row in ordered),
     )
 

@@ -155,7 +155,7 @@ def batch_norm(
         out = (input - running_mean.reshape(shape)) * inverse.reshape(shape)
         return per_channel(out, weight, bias)
 
-    count = input.size // max(channels, 1)
+    count = input.numel() // max(channels, 1)
     if count <= 1:
         raise ValueError(
             f"batch_norm in training needs more than one value per channel, got {input.shape}"

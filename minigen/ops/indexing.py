@@ -216,7 +216,7 @@ def _check_index(name: str, x: Tensor, dim: int, index: Any, source: Any = None)
 
 def _check_range(name: str, index: Tensor, length: int) -> None:
     """Out-of-range indices raise on the CPU; on a device the check would cost a transfer."""
-    if active.backend.name != "numpy" or not index.size:
+    if active.backend.name != "numpy" or not index.numel():
         return
     active.backend.run(_refuse_outside, name, index.data, length)
 

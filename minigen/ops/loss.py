@@ -148,10 +148,10 @@ def binary_cross_entropy_with_logits(
         pos_weight: a factor for the first term.
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
-    if reduction != "none" and weight is None and pos_weight is None and input.ndim and input.size:
-        rows = (input.size // input.shape[-1], input.shape[-1])
+    if reduction != "none" and weight is None and pos_weight is None and input.ndim and input.numel():
+        rows = (input.numel() // input.shape[-1], input.shape[-1])
         total = sum_over(_bce_rows(input.reshape(rows), target.reshape(rows)))
-        return total * (1 / input.size) if reduction == "mean" else _reduce(total, reduction)
+        return total * (1 / input.numel()) if reduction == "mean" else _reduce(total, reduction)
     if pos_weight is None:
         loss = _bce_with_logits(input, target)
     else:
@@ -240,7 +240,7 @@ def cross_entropy(
         and input.ndim == 2
         and target.shape == input.shape[:1]
         and reduction == "mean"
-        and input.size
+        and input.numel()
     ):
         _check_classes(target, input.shape[1], ignore_index)
         return _mean_cross_entropy(input, target, ignore_index=ignore_index)
@@ -254,7 +254,7 @@ def cross_entropy(
 
 def _check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
     """Like any index, a class out of range raises on the CPU (elsewhere it costs a transfer)."""
-    if active.backend.name != "numpy" or not target.size:
+    if active.backend.name != "numpy" or not target.numel():
         return
     active.backend.run(_refuse_classes, target.data, classes, ignore_index)
 
@@ -300,7 +300,7 @@ def _cross_entropy_of_probabilities(
         terms = terms * weight.reshape(shape)
     loss = -sum_over(terms, dim)
     if reduction == "mean":
-        return sum_over(loss) * (1 / max(input.size // max(classes, 1), 1))
+        return sum_over(loss) * (1 / max(input.numel() // max(classes, 1), 1))
     return _reduce(loss, reduction)
 
 

@@ -176,7 +176,7 @@ def layer_norm(
     for argument, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.shape != shape:
             raise ValueError(f"layer_norm: {argument} must have shape {shape}, got {value.shape}")
-    if not input.size:
+    if not input.numel():
         return _scale_and_shift(functions.alias(input), weight, bias)
     return _layer_norm(input, weight, bias, count=len(shape), eps=float(eps))
 
@@ -203,7 +203,7 @@ def group_norm(
     check_vector("group_norm", "weight", weight, channels)
     check_vector("group_norm", "bias", bias, channels)
     out = functions.alias(input)
-    if input.size:
+    if input.numel():
         grouped = input.reshape(n, num_groups, -1)  # (N, C, …) -> (N, groups, values)
         out = _standardize(grouped, dim=(2,), eps=float(eps)).reshape(input.shape)
     return per_channel(out, weight, bias)
@@ -238,6 +238,6 @@ def instance_norm(
     check_vector("instance_norm", "weight", weight, input.shape[1])
     check_vector("instance_norm", "bias", bias, input.shape[1])
     out = functions.alias(input)
-    if input.size:
+    if input.numel():
         out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=float(eps))
     return per_channel(out, weight, bias)

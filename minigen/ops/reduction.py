@@ -417,7 +417,7 @@ def softmax(input: Tensor, dim: int) -> Tensor:
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return softmax(input.reshape(1), 0).reshape(())
-    return _softmax(input, dim=dims) if input.size else functions.alias(input)
+    return _softmax(input, dim=dims) if input.numel() else functions.alias(input)
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:
@@ -425,4 +425,4 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return log_softmax(input.reshape(1), 0).reshape(())
-    return _log_softmax(input, dim=dims) if input.size else functions.alias(input)
+    return _log_softmax(input, dim=dims) if input.numel() else functions.alias(input)

@@ -54,7 +54,7 @@ _reshape.rules(x=lambda f, g, x_shape: f.reshape(g, shape=x_shape))
 def reshape(input: Tensor, *lengths: Any, shape: Sequence[int] | None = None) -> Tensor:
     """The numbers of ``input``, in reading order, in another shape; one length may be -1."""
     return _reshape(
-        input, shape=full_shape(unpack(lengths) if shape is None else shape, input.size)
+        input, shape=full_shape(unpack(lengths) if shape is None else shape, input.numel())
     )
 
 

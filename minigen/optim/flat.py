@@ -68,8 +68,8 @@ class FlatParameters:
         self.parts: list[slice] = []
         end = 0
         for parameter in self.parameters:
-            self.parts.append(slice(end, end + parameter.size))
-            end += -(-parameter.size // ALIGNMENT) * ALIGNMENT
+            self.parts.append(slice(end, end + parameter.numel()))
+            end += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
         dtype: np.dtype = self.parameters[0].dtype
         self.values = active.backend.xp.zeros(end, dtype=dtype)
         self.grads = active.backend.xp.zeros(end, dtype=dtype)

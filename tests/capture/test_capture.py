@@ -35,7 +35,7 @@ def test_other_shapes_and_dtypes_are_recorded_anew_and_the_old_ones_kept():
             y = captured(x)
             assert y.shape == x.shape
             assert y.dtype == x.dtype
-            assert y.tolist() == [5.0] * x.size
+            assert y.tolist() == [5.0] * x.numel()
     assert captured.replays == 3 + 3
 
 

@@ -13,7 +13,7 @@ def test_it_has_the_paper_s_sizes():
     x = mg.Generator(0).uniform((3, 1, 28, 28))
     assert network.features(x).shape == (3, FEATURES)
     assert network(x).shape == (3, 10)
-    assert sum(p.size for p in network.parameters()) == 61_706
+    assert sum(p.numel() for p in network.parameters()) == 61_706
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 12), (3, 13, 20), (1, 32, 32)])

@@ -46,7 +46,7 @@ def dependence(model: RasterModel, labels: mg.Tensor | None = None) -> np.ndarra
     said = (out.reshape(8, colors, size, *model.shape[1:]) * weights).sum(dim=(0, 2))
     said = said.permute(1, 2, 0).reshape(-1)  # (C, H, W) -> (H·W·C,)
     rows = []
-    for place in range(said.size):
+    for place in range(said.numel()):
         (g,) = mg.grad(said[place], x, retain_graph=True)
         by_place = g.permute(2, 3, 1, 0).numpy()  # (8, C, H, W) -> (H, W, C, 8)
         rows.append((by_place != 0).any(axis=-1).reshape(-1))

@@ -110,7 +110,7 @@ def test_gpt2s_initial_weights_give_a_loss_of_log_v():
 
 
 def test_the_default_shakespeare_model_has_less_than_a_million_parameters():
-    assert sum(p.size for p in GPT(65).parameters()) <= 1_000_000
+    assert sum(p.numel() for p in GPT(65).parameters()) <= 1_000_000
 
 
 # ---------------------------------------------------------------- the cache

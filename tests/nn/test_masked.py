@@ -19,7 +19,7 @@ def sees(model, channels: int, height: int, width: int) -> np.ndarray:
     x = mg.tensor(rng.normal(size=(1, channels, height, width)), requires_grad=True)
     y = model(x).permute(0, 2, 3, 1).reshape(-1)  # (1, O, H, W) -> (H·W·O,)
     rows = []
-    for i in range(y.size):
+    for i in range(y.numel()):
         (g,) = mg.grad(y[i], x, retain_graph=True)
         rows.append(g.permute(0, 2, 3, 1).reshape(-1).numpy() != 0)
     return np.array(rows)
