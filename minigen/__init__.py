@@ -18,6 +18,7 @@ from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
 from minigen.ops.attention import *
 from minigen.ops.batch_norm import *
+from minigen.ops.comparison import *
 from minigen.ops.convolution import *
 from minigen.ops.coupling import *
 from minigen.ops.creation import *
@@ -27,6 +28,7 @@ from minigen.ops.elementwise import *
 from minigen.ops.indexing import *
 from minigen.ops.linalg import *
 from minigen.ops.loss import *
+from minigen.ops.masking import *
 from minigen.ops.normalization import *
 from minigen.ops.pooling import *
 from minigen.ops.random import *

@@ -172,6 +172,18 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.item())
 
+    def __format__(self, spec: str) -> str:
+        """``f"{loss:.2f}"``: a 0-d tensor is written as its number, any other as itself."""
+        if not self.data.shape:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(f"a format is for a 0-d tensor, got {spec!r} for shape {self.shape}")
+        return repr(self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        """``round(loss, 2)``: the value of a one-element tensor, rounded as Python does."""
+        return round(self.item(), digits)
+
     def __dlpack__(self, **kwargs: Any) -> Any:
         """The memory itself, for another library (zero-copy); see ``mg.from_dlpack``."""
         if self.requires_grad:
@@ -320,8 +332,14 @@ class Tensor:
     def __floordiv__(self, other: Any) -> Tensor:
         return functions.floor_divide(self, other)
 
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return functions.floor_divide(other, self)
+
     def __mod__(self, other: Any) -> Tensor:
         return functions.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return functions.remainder(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         return functions.power(self, other)
@@ -342,16 +360,28 @@ class Tensor:
         return functions.absolute(self)
 
     def __invert__(self) -> Tensor:
-        return functions.logical_not(self)
+        return functions.bitwise_not(self)
 
     def __and__(self, other: Any) -> Tensor:
-        return functions.logical_and(self, other)
+        return functions.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return functions.bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Tensor:
-        return functions.logical_or(self, other)
+        return functions.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return functions.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return functions.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return functions.bitwise_xor(other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return functions.equal(self, other)
+        return functions.eq(self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         return functions.not_equal(self, other)

@@ -19,13 +19,11 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
-from minigen.backends import active
 
 __all__ = [
     "abs",
     "absolute",
     "add",
-    "allclose",
     "arctan",
     "arctan2",
     "arctanh",
@@ -39,38 +37,21 @@ __all__ = [
     "cosh",
     "div",
     "divide",
-    "eq",
-    "equal",
     "exp",
     "expm1",
     "floor",
     "floor_divide",
-    "ge",
-    "greater",
-    "greater_equal",
-    "gt",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "less",
-    "less_equal",
+    "lerp",
     "log",
     "log1p",
     "log2",
     "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "lt",
     "maximum",
     "minimum",
     "mul",
     "multiply",
-    "ne",
     "neg",
     "negative",
-    "not_equal",
     "pow",
     "power",
     "reciprocal",
@@ -91,28 +72,49 @@ __all__ = [
 # ---------------------------------------------------------------- arithmetic
 
 
-@primitive(broadcasts=True)
-def add(b, x, other):
+@primitive(broadcasts=True, name="add")
+def _add(b, x, other):
     """``x + other``."""
     return b.xp.add(x, other)
 
 
-add.rules(
+_add.rules(
     x=lambda f, g: g,
     other=lambda f, g: g,
 )
 
 
-@primitive(broadcasts=True)
-def subtract(b, x, other):
+def add(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    """``input + alpha · other``."""
+    return _add(input, other if alpha == 1 else _times("add", input, other, alpha))
+
+
+def _times(name: str, x: Any, other: Any, alpha: float) -> Any:
+    """``alpha · other``; a broken ``alpha`` would turn whole numbers into broken ones unasked."""
+    if isinstance(alpha, float) and not _is_broken(x) and not _is_broken(other):
+        raise TypeError(f"{name}: alpha must be an integer for integer tensors, got {alpha}")
+    return alpha * other
+
+
+def _is_broken(x: Any) -> bool:
+    return x.dtype.kind == "f" if hasattr(x, "dtype") else isinstance(x, float)
+
+
+@primitive(broadcasts=True, name="subtract")
+def _subtract(b, x, other):
     """``x - other``."""
     return b.xp.subtract(x, other)
 
 
-subtract.rules(
+_subtract.rules(
     x=lambda f, g: g,
     other=lambda f, g: -g,
 )
+
+
+def subtract(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    """``input - alpha · other``."""
+    return _subtract(input, other if alpha == 1 else _times("subtract", input, other, alpha))
 
 
 @primitive(broadcasts=True)
@@ -127,16 +129,30 @@ multiply.rules(
 )
 
 
-@primitive(broadcasts=True)
-def divide(b, x, other):
+@primitive(broadcasts=True, name="divide")
+def _divide(b, x, other):
     """``x / other``; d/dother = -x/other² = -out/other."""
     return b.xp.true_divide(x, other)
 
 
-divide.rules(
+_divide.rules(
     x=lambda f, g, other: g / other,
     other=lambda f, g, out, other: -g * out / other,
 )
+
+
+def divide(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """``input / other``; rounded down with ``floor``, towards zero with ``trunc``.
+
+    The rounded quotients are piecewise constant, and stay integers where both operands are.
+    """
+    if rounding_mode is None:
+        return _divide(input, other)
+    if rounding_mode == "floor":
+        return functions.floor_divide(input, other)
+    if rounding_mode == "trunc":
+        return functions.truncate_divide(input, other)
+    raise ValueError(f"rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
 
 
 @primitive
@@ -182,6 +198,15 @@ def floor_divide(b, x, other):
 
 
 @primitive(broadcasts=True)
+def truncate_divide(b, x, other):
+    """``x / other`` without its fraction; piecewise constant, so without a gradient."""
+    xp = b.xp
+    if _is_broken(x) or _is_broken(other):
+        return xp.trunc(xp.true_divide(x, other))
+    return xp.floor_divide(x - xp.fmod(x, other), other)  # the remainder has the sign of x
+
+
+@primitive(broadcasts=True)
 def remainder(b, x, other):
     """``x - other·⌊x/other⌋``, with the sign of ``other``; slope 1 in x where it is smooth."""
     return b.xp.remainder(x, other)
@@ -195,16 +220,21 @@ remainder.rules(
 # ---------------------------------------------------------------- powers, exponentials
 
 
-@primitive(broadcasts=True)
-def power(b, x, other):
+@primitive(broadcasts=True, name="power")
+def _power(b, x, other):
     """``x^other``. By x: other·x^(other-1); by other: x^other·ln x, taken as 0 where x = 0."""
     return b.xp.power(x, other)
 
 
-power.rules(
+_power.rules(
     x=lambda f, g, x, other: g * _power_slope(f, x, other),
     other=lambda f, g, out, x: g * out * _log_base(f, x),
 )
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """``input ^ exponent``; the slope of ``0 ^ exponent`` by the exponent is taken as 0."""
+    return _power(input, exponent)
 
 
 def _log_base(f: Any, x: Any) -> Any:
@@ -424,19 +454,32 @@ def sign(b, x):
 @primitive
 def floor(b, x):
     """The largest integer ≤ x; without a gradient."""
-    return b.xp.floor(x)
+    return b.xp.floor(x) if x.dtype.kind == "f" else x.copy()
 
 
 @primitive
 def ceil(b, x):
     """The smallest integer ≥ x; without a gradient."""
-    return b.xp.ceil(x)
+    return b.xp.ceil(x) if x.dtype.kind == "f" else x.copy()
 
 
-@primitive
-def round(b, x):
+@primitive(name="round")
+def _round(b, x):
     """The nearest integer, halves to even; without a gradient."""
-    return b.xp.rint(x)
+    return b.xp.rint(x) if x.dtype.kind == "f" else x.copy()
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many ``decimals`` (tens, with -1), halves to even.
+
+    Piecewise constant, so without a gradient.
+    """
+    if decimals == 0:
+        return _round(input)
+    scale = 10.0**-decimals if decimals < 0 else 10.0**decimals
+    if decimals < 0:
+        return _round(input / scale) * scale
+    return _round(input * scale) / scale
 
 
 @primitive(broadcasts=True)
@@ -468,8 +511,8 @@ def _share(f: Any, winner: Any, loser: Any) -> Any:
     return f.sign(winner - loser) * 0.5 + 0.5
 
 
-@primitive(broadcasts=True)
-def where(b, condition, x, other):
+@primitive(broadcasts=True, name="where")
+def _where(b, condition, x, other):
     """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
     out = b.xp.where(condition, x, other)
     if out.dtype == np.float64 and not (hasattr(x, "dtype") or hasattr(other, "dtype")):
@@ -477,20 +520,44 @@ def where(b, condition, x, other):
     return out
 
 
-where.rules(
+_where.rules(
     x=lambda f, g, condition: f.where(condition, g, 0.0),
     other=lambda f, g, condition: f.where(condition, 0.0, g),
 )
 
 
-def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """``input`` where ``condition`` holds, else ``other``; numbers or tensors, which broadcast.
+
+    With ``condition`` alone, the places where it holds: ``nonzero(condition, as_tuple=True)``.
+
+    Raises:
+        TypeError: ``condition`` is no boolean tensor, or only one of the others is given.
+    """
+    if input is None and other is None:
+        from minigen.ops.masking import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where needs both input and other, or neither of them")
+    if isinstance(condition, Tensor) and condition.dtype.kind != "b":
+        raise TypeError(f"where: condition must be a boolean tensor, got {condition.dtype}")
+    return _where(condition, input, other)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """``input`` limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
+
+    A bound is a number or a tensor that broadcasts; a tensor gets the gradient where it cuts.
+    Where ``min`` is above ``max``, the result is ``max``.
 
     Raises:
         ValueError: neither bound is given.
     """
     if min is None and max is None:
         raise ValueError("clamp needs min or max, got neither")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        return functions.clip_between(input, min, max)
     return functions.clip(input, min=min, max=max)
 
 
@@ -503,98 +570,36 @@ def clip(b, x, *, min, max):
 clip.rules(x=lambda f, g, x, min, max: f.where(_inside(x, min, max), g, 0.0))
 
 
-def _inside(x: Any, low: float | None, high: float | None) -> Any:
+def _inside(x: Any, low: Any, high: Any) -> Any:
     if low is None:
         return x <= high
     return x >= low if high is None else (x >= low) & (x <= high)
 
 
-# ---------------------------------------------------------------- comparison and logic
-
-
 @primitive(broadcasts=True)
-def equal(b, x, other):
-    """``x == other``, elementwise."""
-    return b.xp.equal(x, other)
+def clip_between(b, x, low, high):
+    """``clamp``, with the bounds as inputs; either may be None."""
+    raised = x if low is None else b.xp.maximum(x, low)
+    return raised if high is None else b.xp.minimum(raised, high)
 
 
-@primitive(broadcasts=True)
-def not_equal(b, x, other):
-    """``x != other``, elementwise."""
-    return b.xp.not_equal(x, other)
+clip_between.rules(
+    x=lambda f, g, x, low, high: f.where(_inside(x, low, high), g, 0.0),
+    low=lambda f, g, x, low, high: f.where(
+        x < low if high is None else (x < low) & (low < high), g, 0.0
+    ),
+    high=lambda f, g, x, low, high: f.where(
+        x > high if low is None else (x > high) | (low > high), g, 0.0
+    ),
+)
 
 
-@primitive(broadcasts=True)
-def less(b, x, other):
-    """``x < other``, elementwise."""
-    return b.xp.less(x, other)
-
-
-@primitive(broadcasts=True)
-def less_equal(b, x, other):
-    """``x <= other``, elementwise."""
-    return b.xp.less_equal(x, other)
-
-
-@primitive(broadcasts=True)
-def greater(b, x, other):
-    """``x > other``, elementwise."""
-    return b.xp.greater(x, other)
-
-
-@primitive(broadcasts=True)
-def greater_equal(b, x, other):
-    """``x >= other``, elementwise."""
-    return b.xp.greater_equal(x, other)
-
-
-@primitive(broadcasts=True)
-def logical_and(b, x, other):
-    """``x and other``, elementwise."""
-    return b.xp.logical_and(x, other)
-
-
-@primitive(broadcasts=True)
-def logical_or(b, x, other):
-    """``x or other``, elementwise."""
-    return b.xp.logical_or(x, other)
-
-
-@primitive
-def logical_not(b, x):
-    """``not x``, elementwise."""
-    return b.xp.logical_not(x)
-
-
-@primitive
-def isnan(b, x):
-    """Where ``x`` is not a number."""
-    return b.xp.isnan(x)
-
-
-@primitive
-def isinf(b, x):
-    """Where ``x`` is infinite."""
-    return b.xp.isinf(x)
-
-
-@primitive
-def isfinite(b, x):
-    """Where ``x`` is neither infinite nor NaN."""
-    return b.xp.isfinite(x)
-
-
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
-    """Whether ``|x - other| ≤ atol + rtol·|other|`` everywhere."""
-    close = active.backend.xp.isclose(
-        input.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan
-    )
-    return bool(close.all())
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """``input + weight · (end - input)``: on the line from ``input`` to ``end``."""
+    return input + weight * (end - input)
 
 
 # PyTorch's names for the same functions.
-sub, mul, div, neg, pow, abs = subtract, multiply, divide, negative, power, absolute
-eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
+sub, mul, div, neg, abs = subtract, multiply, divide, negative, absolute
+power = pow
 atan, atan2, atanh = arctan, arctan2, arctanh

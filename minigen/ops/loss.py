@@ -148,7 +148,13 @@ def binary_cross_entropy_with_logits(
         pos_weight: a factor for the first term.
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
-    if reduction != "none" and weight is None and pos_weight is None and input.ndim and input.numel():
+    if (
+        reduction != "none"
+        and weight is None
+        and pos_weight is None
+        and input.ndim
+        and input.numel()
+    ):
         rows = (input.numel() // input.shape[-1], input.shape[-1])
         total = sum_over(_bce_rows(input.reshape(rows), target.reshape(rows)))
         return total * (1 / input.numel()) if reduction == "mean" else _reduce(total, reduction)

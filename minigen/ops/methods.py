@@ -13,12 +13,25 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import Primitive
 from minigen.autograd.tensor import Tensor
-from minigen.ops import activation, elementwise, indexing, linalg, reduction, shape
+from minigen.ops import (
+    activation,
+    comparison,
+    elementwise,
+    indexing,
+    linalg,
+    masking,
+    reduction,
+    shape,
+)
 
 _METHODS = {
     elementwise: "add sub mul div pow neg abs exp log log1p expm1 sqrt rsqrt square reciprocal sin "
-    "cos tan floor ceil round sign clamp maximum minimum clone isnan isinf isfinite "
-    "allclose eq ne lt le gt ge",
+    "cos tan floor ceil round sign clamp maximum minimum clone lerp subtract "
+    "multiply divide negative absolute arctan arctan2 arctanh atan atan2 atanh sinh cosh log2 "
+    "logaddexp floor_divide remainder",
+    comparison: "isnan isinf isfinite allclose equal eq ne lt le gt ge not_equal less less_equal "
+    "greater greater_equal logical_and logical_or logical_not",
+    masking: "masked_fill masked_select nonzero",
     activation: "relu tanh sigmoid softplus erf",
     reduction: "sum mean var std norm amax amin max min argmax argmin prod cumsum any all "
     "logsumexp softmax log_softmax",

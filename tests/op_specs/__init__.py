@@ -5,6 +5,7 @@ run the same checks on broken ops.
 """
 
 from . import (
+    comparison,
     convolution,
     coupling,
     elementwise,
@@ -22,6 +23,7 @@ from .core import Case, Spec
 
 SPECS: list[Spec] = [
     *elementwise.SPECS,
+    *comparison.SPECS,
     *reduction.SPECS,
     *shape.SPECS,
     *indexing.SPECS,
