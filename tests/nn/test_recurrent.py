@@ -51,7 +51,7 @@ def test_a_cell_step_by_step_is_the_layer(kind):
 def test_second_order_gradients_are_right(kind):
     layer = getattr(nn, kind)(2, 2).double()
     x = mg.tensor(numbers(3, 2, 2), requires_grad=True)
-    check_grads(lambda x, *_: layer(x)[0], [x, *layer.parameters()], order=2)
+    check_grads(lambda x: layer(x)[0], [x], parameters=list(layer.parameters()), order=2)
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])

@@ -22,6 +22,24 @@ from .core import Case, Spec, torch
 TIGHT, SINGLE = 1e-9, 1e-5
 FLOATS = {"float64": TIGHT, "float32": SINGLE}
 
+# ---------------------------------------------------------------- what was compared at all
+
+_compared = 0
+
+
+def _count(numbers: int) -> None:
+    global _compared
+    _compared += numbers
+
+
+@contextmanager
+def something_compared(what: Any) -> Iterator[None]:
+    """Fail if the checks inside pass without having compared a single number."""
+    before = _compared
+    yield
+    assert _compared > before, f"{what}: nothing was compared"
+
+
 # ---------------------------------------------------------------- running a spec
 
 
@@ -144,6 +162,7 @@ def torch_inputs(case: Case) -> list[Any]:
 def agree(what: str, ours: np.ndarray, truth: np.ndarray, rtol: float) -> None:
     """Equal shapes, and values within ``rtol`` of the largest value (or of 1, if larger)."""
     assert tuple(ours.shape) == tuple(truth.shape), f"{what}: {ours.shape}, not {truth.shape}"
+    _count(truth.size)
     if truth.dtype.kind in "biu" or not ours.size:
         assert np.array_equal(ours, truth), f"{what}: {ours} is not {truth}"
         return
@@ -158,26 +177,21 @@ def agree(what: str, ours: np.ndarray, truth: np.ndarray, rtol: float) -> None:
 
 
 def check_value(spec: Spec, case: Case) -> None:
-    """The value is NumPy's and PyTorch's, in either precision; inputs stay as they were."""
-    truths = {}
-    if spec.numpy is not None:
-        found = listed(spec.numpy(*case.arrays, **case.options))
-        truths["NumPy"] = [np.asarray(y) for y in found]
-    if spec.torch_function() is not None:
-        xs = [x.detach() for x in torch_inputs(case)]
-        found = listed(spec.torch_function()(*xs, **case.options))
-        truths["PyTorch"] = [y.numpy() for y in found]
+    """The value is what the description says in NumPy, in either precision; inputs stay."""
+    assert spec.numpy is not None, f"the description of {spec.name} has no truth in NumPy"
+    truth = [np.asarray(y) for y in listed(spec.numpy(*case.arrays, **case.options))]
+    _compare_values(spec, case, truth, "NumPy")
+
+
+def _compare_values(spec: Spec, case: Case, truth: list[np.ndarray], whose: str) -> None:
     before = [x.copy() for x in case.arrays]
     for dtype, tolerance in FLOATS.items():
-        xs = tensors(case, dtype)
-        outs = call(spec, xs, case)
-        for truth in truths.values():
-            assert len(outs) == len(truth), f"{len(outs)} outputs, not {len(truth)}"
-        for i, y in enumerate(outs):
+        outs = call(spec, tensors(case, dtype), case)
+        assert len(outs) == len(truth), f"{len(outs)} outputs, {whose} has {len(truth)}"
+        for i, (y, expected) in enumerate(zip(outs, truth)):
             if spec.name != "cast" and y.dtype.kind == "f":
                 assert y.dtype == np.dtype(dtype), f"output {i} is {y.dtype} from {dtype} inputs"
-            for name, truth in truths.items():
-                agree(f"{dtype} output {i} against {name}", y.numpy(), truth[i], tolerance)
+            agree(f"{dtype} output {i} against {whose}", y.numpy(), expected, tolerance)
     for x, kept in zip(case.arrays, before):
         assert np.array_equal(x, kept), "an input was changed"
 
@@ -186,10 +200,16 @@ def check_differences(spec: Spec, case: Case) -> None:
     """Gradients of both orders agree with finite differences, with and without create_graph."""
     check_grads(lambda *xs: tuple(call(spec, list(xs), case)), case.arrays, order=spec.order)
     check_create_graph(lambda *xs: tuple(call(spec, list(xs), case)), case.arrays)
+    _count(sum(x.size for x in case.arrays if x.dtype.kind == "f"))
 
 
 def check_against_torch(spec: Spec, case: Case) -> None:
-    """Gradients of both orders are PyTorch's, in either precision."""
+    """The value and the gradients of both orders are PyTorch's, in either precision."""
+    xs = [x.detach() for x in torch_inputs(case)]
+    values = listed(spec.torch_function()(*xs, **case.options))
+    _compare_values(spec, case, [y.numpy() for y in values], "PyTorch")
+    if not spec.differentiable:
+        return
     truth = torch_gradients(spec, case, spec.order)
     for dtype, tolerance in FLOATS.items():
         ours = gradients(spec, case, dtype, spec.order)
@@ -213,6 +233,7 @@ def check_single_precision(spec: Spec, case: Case) -> None:
         vs = [mg.tensor(v, dtype=y.dtype) for v, y in zip(weights(outs), outs)]
         if outs:
             sum_of_products(outs, vs).backward(create_graph=create_graph)
+        _count(len(seen))
         for dtype in seen:
             assert dtype == np.float32, f"a gradient is {dtype} where all inputs are float32"
 
@@ -233,6 +254,7 @@ def check_ownership(spec: Spec, case: Case) -> None:
         everything = [*xs, *outs, *seeds]
         for before, now in zip(kept, everything):
             assert np.array_equal(before, now.numpy(), equal_nan=True), "backward overwrote"
+        _count(len(grads))
         for i, g in enumerate(grads):
             for other in [*grads[:i], *everything]:
                 assert not np.shares_memory(g.data, other.data), "a gradient shares its memory"
@@ -252,6 +274,7 @@ def check_second_order_is_freed(spec: Spec, case: Case) -> None:
         vs = [mg.tensor(v).requires_grad_() for v in weights(outs)]
         grads = mg.grad(outs, by, vs, create_graph=True, allow_unused=True)
         nodes += [weakref.ref(g.node) for g in grads if g is not None and g.node is not None]
+        _count(len(nodes))
         del grads, outs
         assert all(node() is None for node in nodes), "create_graph leaves a reference cycle"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -121,6 +122,42 @@ _RESIZED = (
 ).filter(lambda case: min(case.arrays[0].shape[2:]) * case.options.get("scale_factor", 1) >= 1)
 
 
+def np_interpolate(
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
+    """Pixel by pixel: which old place a new one has, and which old pixels lie round it.
+
+    ``nearest``: new pixel i takes old pixel ⌊i / scale⌋. ``bilinear``: the place of i is
+    (i + ½) / scale − ½, where pixels are areas, or i·(n − 1)/(m − 1), where the corners stay; the
+    two old pixels beside it count by their nearness.
+    """
+    old = x.shape[2:]
+    new = size or tuple([math.floor(n * scale_factor) for n in old])
+    scales = [scale_factor or m / n for n, m in zip(old, new)]
+
+    def shares(i: int, n: int, m: int, scale: float) -> dict[int, float]:
+        """How much each old row (or column) counts in new row i."""
+        if mode == "nearest":
+            return {min(int(i / scale), n - 1): 1.0}
+        corner = i * (n - 1) / (m - 1) if m > 1 else 0.0
+        place = corner if align_corners else max((i + 0.5) / scale - 0.5, 0.0)
+        below = min(int(place), n - 1)
+        if below == n - 1:
+            return {below: 1.0}
+        return {below: 1 - (place - below), below + 1: place - below}
+
+    out = np.zeros((*x.shape[:2], *new))
+    for i, j in np.ndindex(*new):
+        rows, columns = (shares(*each) for each in zip((i, j), old, new, scales))
+        for r, c in itertools.product(rows, columns):
+            out[:, :, i, j] += rows[r] * columns[c] * x[:, :, r, c]
+    return out
+
+
 def _np_cells(x: Any, output_size: Any) -> Any:
     out = np.zeros((*x.shape[:2], *output_size))
     for i, j in np.ndindex(*output_size):
@@ -165,7 +202,7 @@ SPECS = [
          numpy=lambda x, **k: _np_pool(x, True, **k), ops=("windows", "windows_back")),
     Spec("adaptive_avg_pool2d", _picture(output_size=_SIZES), numpy=_np_cells,
          torch="nn.functional.adaptive_avg_pool2d"),
-    Spec("interpolate", _RESIZED, torch=lambda x, align_corners=None, **k:
+    Spec("interpolate", _RESIZED, numpy=np_interpolate, torch=lambda x, align_corners=None, **k:
          torch.nn.functional.interpolate(
              x, align_corners=False if k["mode"] == "bilinear" and align_corners is None
              else align_corners, **k)),

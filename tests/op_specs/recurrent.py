@@ -1,9 +1,10 @@
-"""Descriptions of the recurrent ops; the truth is their definition, written in PyTorch."""
+"""Descriptions of the recurrent ops; the truth is their definition, one step after the other."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 from minigen.autograd.operation import registry
@@ -21,24 +22,44 @@ def _sequence(draw: Any, gates: int, states: int) -> Case:
     return Case(tuple(draw(arrays(shape)) for shape in shapes))
 
 
-def _torch_lstm(gates: Any, h: Any, c: Any, weight: Any) -> Any:
-    outputs = []
-    for row in gates:
-        i, f, g, o = (row + h @ weight.T).chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        outputs.append(h)
-    return torch.stack(outputs), c
+# Each definition is written once, step by step, for NumPy and for PyTorch (``lib``).
 
 
-def _torch_gru(gates: Any, h: Any, weight: Any, bias: Any = 0.0) -> Any:
+def _sigmoid(lib: Any, x: Any) -> Any:
+    return 1 / (1 + lib.exp(-x))
+
+
+def _parts(x: Any, count: int) -> Any:
+    """The gates that lie side by side in the last axis: (N, count·H) -> count times (N, H)."""
+    size = x.shape[-1] // count
+    return [x[:, k * size : (k + 1) * size] for k in range(count)]
+
+
+def _lstm_cell(lib: Any, z: Any, c: Any) -> Any:
+    """``c ← σ(f)·c + σ(i)·tanh(g)``, ``h = σ(o)·tanh(c)``: the next h and c."""
+    i, f, g, o = _parts(z, 4)
+    c = _sigmoid(lib, f) * c + _sigmoid(lib, i) * lib.tanh(g)
+    return _sigmoid(lib, o) * lib.tanh(c), c
+
+
+def lstm(gates: Any, h: Any, c: Any, weight: Any, lib: Any = np) -> Any:
+    """All states h, (T, N, H), and the last c."""
     outputs = []
     for row in gates:
-        (x_r, x_z, x_n), (h_r, h_z, h_n) = row.chunk(3, 1), (h @ weight.T + bias).chunk(3, 1)
-        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-        h = (1 - z) * torch.tanh(x_n + r * h_n) + z * h
+        h, c = _lstm_cell(lib, row + h @ weight.T, c)
         outputs.append(h)
-    return torch.stack(outputs)
+    return lib.stack(outputs), c
+
+
+def gru(gates: Any, h: Any, weight: Any, bias: Any = 0.0, lib: Any = np) -> Any:
+    """All states h, (T, N, H): ``h ← (1 − z)·tanh(x_n + r·h_n) + z·h``."""
+    outputs = []
+    for row in gates:
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = _parts(row, 3), _parts(h @ weight.T + bias, 3)
+        r, z = _sigmoid(lib, x_r + h_r), _sigmoid(lib, x_z + h_z)
+        h = (1 - z) * lib.tanh(x_n + r * h_n) + z * h
+        outputs.append(h)
+    return lib.stack(outputs)
 
 
 def _gru(gates: Any, h: Any, weight: Any, bias: Any = None) -> Any:
@@ -54,11 +75,11 @@ def _lines(draw: Any) -> Case:
     return Case((gates, draw(arrays((4 * size, size, taps)))), {"lines": lines})
 
 
-def _torch_lines(gates: Any, weight: Any, lines: str) -> Any:
+def _lstm_of_lines(gates: Any, weight: Any, lines: str, lib: Any = np) -> Any:
     """Cell by cell: where each one finds its predecessors is written out."""
-    n, height, width, _ = gates.shape
-    _, size, taps = weight.shape
-    outside = torch.zeros(n, size, dtype=gates.dtype)
+    height, width = gates.shape[1:3]
+    size, taps = weight.shape[1:]
+    outside = 0.0 * gates[:, 0, 0, :size]
     beside = 1 if lines == "antidiagonals" else -1
     order = [(r, c) for r in range(height) for c in range(width)[::-beside]]
     h: dict[Any, Any] = {}
@@ -73,28 +94,24 @@ def _torch_lines(gates: Any, weight: Any, lines: str) -> Any:
         z = gates[:, r, c]
         for k, place in enumerate(before):
             z = z + h.get(place, outside) @ weight[:, :, k].T
-        i, f, g, o = z.chunk(4, 1)
-        cell = torch.sigmoid(f) * memory.get(same, outside) + torch.sigmoid(i) * torch.tanh(g)
-        memory[r, c] = cell
-        h[r, c] = torch.sigmoid(o) * torch.tanh(cell)
-    rows = [torch.stack([h[r, c] for c in range(width)], 1) for r in range(height)]
-    return torch.stack(rows, 1)
+        h[r, c], memory[r, c] = _lstm_cell(lib, z, memory.get(same, outside))
+    rows = [lib.stack([h[r, c] for c in range(width)], 1) for r in range(height)]
+    return lib.stack(rows, 1)
+
+
+def _both(definition: Any) -> dict[str, Any]:
+    """The definition as the truth of NumPy and of PyTorch."""
+    return {"numpy": definition, "torch": lambda *xs, **k: definition(*xs, **k, lib=torch)}
 
 
 SPECS = [
-    Spec(
-        "line_lstm",
-        _lines(),
-        call=line_lstm,
-        torch=_torch_lines,
-        ops=("line_lstm",),
-    ),
+    Spec("line_lstm", _lines(), call=line_lstm, ops=("line_lstm",), **_both(_lstm_of_lines)),
     Spec(
         "lstm_sequence",
         _sequence(4, 2),
         call=registry["lstm_sequence"],
-        torch=_torch_lstm,
         ops=("lstm_sequence",),
+        **_both(lstm),
     ),
-    Spec("gru_sequence", _sequence(3, 1), call=_gru, torch=_torch_gru, ops=("gru_sequence",)),
+    Spec("gru_sequence", _sequence(3, 1), call=_gru, ops=("gru_sequence",), **_both(gru)),
 ]

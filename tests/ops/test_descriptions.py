@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import types
 
@@ -31,6 +32,25 @@ ELSEWHERE = {
 def test_every_op_in_the_registry_is_described():
     described = {op for spec in SPECS for op in spec.ops}
     assert set(registry) <= described, "describe these in tests/op_specs"
+
+
+def test_every_description_has_a_truth_that_needs_nothing_but_numpy():
+    assert [spec.name for spec in SPECS if spec.numpy is None] == []
+
+
+def test_a_description_without_a_truth_in_numpy_fails_its_check():
+    spec = dataclasses.replace(next(s for s in SPECS if s.name == "lstm_sequence"), numpy=None)
+    with pytest.raises(AssertionError, match="lstm_sequence has no truth in NumPy"):
+        checks.examples(spec, checks.check_value, 1)
+
+
+def test_a_check_that_compares_nothing_fails():
+    spec = next(s for s in SPECS if s.name == "sign")  # a step, whose gradient is nowhere checked
+    with (
+        pytest.raises(AssertionError, match="<spec of sign>: nothing was compared"),
+        checks.something_compared(spec),
+    ):
+        checks.examples(spec, checks.check_ownership, 3)
 
 
 def test_every_public_function_is_described():

@@ -106,4 +106,9 @@ def check_of(
 ) -> Callable[[], None]:
     """``check`` on ``count`` draws of the description of ``op`` (the ``number``-th, if several)."""
     spec = [s for s in SPECS if s.name == op][number]
-    return lambda: checks.examples(spec, check, count)
+
+    def run() -> None:
+        with checks.something_compared(spec):
+            checks.examples(spec, check, count)
+
+    return run

@@ -131,6 +131,11 @@ def test_a_nan_is_a_failure():
         (lambda: check_grads(mg.sin, [np.arange(3)]), ValueError, "at least one floating-point"),
         (lambda: check_grads(lambda x: x > 0, [X]), ValueError, "must return a floating-point"),
         (
+            lambda: check_grads(lambda x, w: x.sin(), [X, W]),
+            ValueError,
+            "must depend on every input, got a result without input 1",
+        ),
+        (
             lambda: check_grads(lambda x: x * mg.randn(1), [X]),
             ValueError,
             "f must be deterministic",
