@@ -1,15 +1,18 @@
-"""Descriptions of all layers: how to build one, what to feed it, and PyTorch's twin.
+"""Descriptions of all layers: how to build one, what to feed it, what it must compute.
 
 ``SPECS`` is walked by ``test_every_layer.py``, which fails when ``minigen.nn`` exports a layer
-that is not described here. Hypothesis draws the structure (sizes, options) and a seed.
+that is not described here. Hypothesis draws the structure (sizes, options) and a seed. What is
+right is written in NumPy (``layer_truths.py``); where PyTorch is installed, its layers say it too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import layer_truths as truths
 import numpy as np
 from hypothesis import strategies as st
 
@@ -44,6 +47,7 @@ class LayerSpec:
     Attributes:
         name: its name in ``minigen.nn``.
         cases: draws a :class:`LayerCase` of a given batch length.
+        truth: what it computes, in NumPy: see ``layer_truths.py``.
         twin: builds PyTorch's module from the same arguments; by default its class of the same
             name; None if PyTorch has none.
         train: whether to compare in training mode.
@@ -53,6 +57,7 @@ class LayerSpec:
 
     name: str
     cases: Callable[[int], st.SearchStrategy[LayerCase]]
+    truth: Callable[..., Any]
     twin: Callable[..., Any] | str | None = ""
     train: bool = True
     batched: bool = True
@@ -92,21 +97,19 @@ def _elementwise(**options: Any) -> Any:
     return cases
 
 
-_ACTIVATIONS = {
-    "Identity": {},
-    "ReLU": {},
-    "ReLU6": {},
-    "LeakyReLU": {"negative_slope": st.sampled_from([0.01, 0.2])},
-    "ELU": {"alpha": st.sampled_from([1.0, 0.5])},
-    "GELU": {"approximate": st.sampled_from(["none", "tanh"])},
-    "GLU": {"dim": st.just(1)},
-    "SiLU": {},
-    "Sigmoid": {},
-    "Tanh": {},
-    "Softplus": {"beta": st.sampled_from([1.0, 2.0])},
-    "Softmax": {"dim": st.sampled_from([1, -1])},
-    "LogSoftmax": {"dim": st.sampled_from([1, -1])},
-    "Flatten": {},
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReLU": ("relu", {}),
+    "ReLU6": ("relu6", {}),
+    "LeakyReLU": ("leaky_relu", {"negative_slope": st.sampled_from([0.01, 0.2])}),
+    "ELU": ("elu", {"alpha": st.sampled_from([1.0, 0.5])}),
+    "GELU": ("gelu", {"approximate": st.sampled_from(["none", "tanh"])}),
+    "GLU": ("glu", {"dim": st.just(1)}),
+    "SiLU": ("silu", {}),
+    "Sigmoid": ("sigmoid", {}),
+    "Tanh": ("tanh", {}),
+    "Softplus": ("softplus", {"beta": st.sampled_from([1.0, 2.0])}),
+    "Softmax": ("softmax", {"dim": st.sampled_from([1, -1])}),
+    "LogSoftmax": ("log_softmax", {"dim": st.sampled_from([1, -1])}),
 }
 
 
@@ -160,9 +163,9 @@ def _convolution(dims: int, transposed: bool = False) -> Any:
     return cases
 
 
-def _convolution_twin(dims: int) -> Any:
+def _convolution_twin(*args: Any, **options: Any) -> Any:
     """PyTorch's with the rectifier before it."""
-    base = torch.nn.Conv1d if dims == 1 else torch.nn.Conv2d
+    base = torch.nn.Conv1d if options.pop("dims") == 1 else torch.nn.Conv2d
 
     class Rectified(base):  # type: ignore[misc, valid-type]
         def __init__(self, *args: Any, rectify: float | None, **options: Any) -> None:
@@ -172,7 +175,7 @@ def _convolution_twin(dims: int) -> Any:
         def forward(self, x: Any) -> Any:
             return super().forward(F.leaky_relu(x, self.slope))
 
-    return Rectified
+    return Rectified(*args, **options)
 
 
 @st.composite
@@ -191,19 +194,11 @@ def _masked(draw: Any, n: int) -> LayerCase:
 
 
 def _masked_twin(c: int, o: int, k: int, padding: int, bias: bool, **options: Any) -> Any:
-    """PyTorch with the mask multiplied in, and the masks drawn by hand."""
-    if "mask" in options:
-        mask = np.asarray(options["mask"], float)
-    else:
-        kind, colors = options["mask_type"], options["colors"]
-        mask = np.zeros((o, c, k, k))
-        mask[:, :, : k // 2] = 1
-        mask[:, :, k // 2, : k // 2] = 1
-        for i in range(o):
-            for j in range(c):
-                before, own = j * colors // c, i * colors // o
-                sees = before < own or (before == own and kind == "B")
-                mask[i, j, k // 2, k // 2] = sees
+    """PyTorch with the mask multiplied in."""
+    mask = options.get("mask")
+    if mask is None:
+        mask = truths.raster_mask(c, o, k, **options)
+    mask = np.asarray(mask, float)
 
     class Masked(torch.nn.Conv2d):
         def forward(self, x: Any) -> Any:
@@ -371,40 +366,71 @@ def _sequential_twin(first: Any, *_: Any) -> Any:
 
 
 SPECS = [
-    *(LayerSpec(name, _elementwise(**options)) for name, options in _ACTIVATIONS.items()),
-    LayerSpec("Unflatten", _unflatten),
-    LayerSpec("Dropout", _dropout, train=False),
-    LayerSpec("Dropout2d", _dropout, train=False, wrong=(3, 2)),
-    LayerSpec("Linear", _linear, wrong=(2, 9)),
-    LayerSpec("Embedding", _embedding, wrong=(2, 9)),
-    LayerSpec("Conv1d", _convolution(1), _convolution_twin(1), wrong=(2, 9, 6)),
-    LayerSpec("Conv2d", _convolution(2), _convolution_twin(2), wrong=(2, 9, 6, 6)),
-    LayerSpec("ConvTranspose1d", _convolution(1, True), wrong=(2, 9, 6)),
-    LayerSpec("ConvTranspose2d", _convolution(2, True), wrong=(2, 9, 6, 6)),
-    LayerSpec("MaskedConv2d", _masked, _masked_twin, wrong=(2, 11, 6, 6)),
-    LayerSpec("CausalConv1d", _causal, _causal_twin, wrong=(2, 9, 6)),
-    LayerSpec("MaxPool2d", _images((2,), padding=st.integers(0, 1), ceil_mode=_flag)),
-    LayerSpec("AvgPool2d", _images((2,), **_bool)),
-    LayerSpec("AdaptiveAvgPool2d", _images(((3, 2),))),
-    LayerSpec("Upsample", _images((), scale_factor=_few, mode=st.just("nearest"))),
-    LayerSpec("PixelShuffle", _images((2,), channels=8)),
-    LayerSpec("PixelUnshuffle", _images((2,))),
-    LayerSpec("LayerNorm", _layer_norm, wrong=(2, 9)),
-    LayerSpec("GroupNorm", _group_norm, wrong=(2, 11, 2)),
-    LayerSpec("InstanceNorm2d", _instance_norm, wrong=(2, 9, 3, 3)),
-    LayerSpec("BatchNorm1d", _batch_norm((), (3,)), batched=False, wrong=(2, 9)),
-    LayerSpec("BatchNorm2d", _batch_norm((3, 2), (2, 2)), batched=False, wrong=(2, 9, 3, 3)),
-    LayerSpec("MultiheadAttention", _attention, wrong=(2, 3, 11)),
-    LayerSpec("LSTM", _recurrent, wrong=(2, 3, 9)),
-    LayerSpec("GRU", _recurrent, wrong=(2, 3, 9)),
-    LayerSpec("LSTMCell", _cell, wrong=(2, 9)),
-    LayerSpec("GRUCell", _cell, wrong=(2, 9)),
-    LayerSpec("Sequential", _sequential, _sequential_twin, wrong=(2, 9)),
-    LayerSpec("ActNorm", _channels, None, wrong=(2, 9)),
-    LayerSpec("InvertibleConv1x1", _mixing, None, wrong=(2, 9)),
-    LayerSpec("AdditiveCoupling", _coupling(1), None, wrong=(2, 1, 5, 5)),
-    LayerSpec("AffineCoupling", _coupling(2), None, wrong=(2, 1, 5, 5)),
-    LayerSpec("Flow", _flow, None, wrong=(2, 9)),
+    *(
+        LayerSpec(name, _elementwise(**options), truths.op(op))
+        for name, (op, options) in _ACTIVATIONS.items()
+    ),
+    LayerSpec("Identity", _elementwise(), truths.identity),
+    LayerSpec("Flatten", _elementwise(), truths.flatten),
+    LayerSpec("Unflatten", _unflatten, truths.unflatten),
+    LayerSpec("Dropout", _dropout, truths.identity, train=False),
+    LayerSpec("Dropout2d", _dropout, truths.identity, train=False, wrong=(3, 2)),
+    LayerSpec("Linear", _linear, truths.linear, wrong=(2, 9)),
+    LayerSpec("Embedding", _embedding, truths.embedding, wrong=(2, 9)),
+    LayerSpec(
+        "Conv1d",
+        _convolution(1),
+        truths.convolution,
+        functools.partial(_convolution_twin, dims=1),
+        wrong=(2, 9, 6),
+    ),
+    LayerSpec(
+        "Conv2d",
+        _convolution(2),
+        truths.convolution,
+        functools.partial(_convolution_twin, dims=2),
+        wrong=(2, 9, 6, 6),
+    ),
+    LayerSpec("ConvTranspose1d", _convolution(1, True), truths.transposed, wrong=(2, 9, 6)),
+    LayerSpec("ConvTranspose2d", _convolution(2, True), truths.transposed, wrong=(2, 9, 6, 6)),
+    LayerSpec("MaskedConv2d", _masked, truths.masked, _masked_twin, wrong=(2, 11, 6, 6)),
+    LayerSpec("CausalConv1d", _causal, truths.causal, _causal_twin, wrong=(2, 9, 6)),
+    LayerSpec(
+        "MaxPool2d",
+        _images((2,), padding=st.integers(0, 1), ceil_mode=_flag),
+        truths.pool("max_pool2d"),
+    ),
+    LayerSpec("AvgPool2d", _images((2,), **_bool), truths.pool("avg_pool2d")),
+    LayerSpec(
+        "AdaptiveAvgPool2d", _images(((3, 2),)), truths.op("adaptive_avg_pool2d", "output_size")
+    ),
+    LayerSpec("Upsample", _images((), scale_factor=_few, mode=st.just("nearest")), truths.upsample),
+    LayerSpec(
+        "PixelShuffle", _images((2,), channels=8), truths.op("pixel_shuffle", "upscale_factor")
+    ),
+    LayerSpec("PixelUnshuffle", _images((2,)), truths.op("pixel_unshuffle", "downscale_factor")),
+    LayerSpec("LayerNorm", _layer_norm, truths.layer_norm, wrong=(2, 9)),
+    LayerSpec("GroupNorm", _group_norm, truths.group_norm, wrong=(2, 11, 2)),
+    LayerSpec("InstanceNorm2d", _instance_norm, truths.instance_norm, wrong=(2, 9, 3, 3)),
+    LayerSpec("BatchNorm1d", _batch_norm((), (3,)), truths.batch_norm, batched=False, wrong=(2, 9)),
+    LayerSpec(
+        "BatchNorm2d",
+        _batch_norm((3, 2), (2, 2)),
+        truths.batch_norm,
+        batched=False,
+        wrong=(2, 9, 3, 3),
+    ),
+    LayerSpec("MultiheadAttention", _attention, truths.attention, wrong=(2, 3, 11)),
+    LayerSpec("LSTM", _recurrent, truths.recurrent("LSTM"), wrong=(2, 3, 9)),
+    LayerSpec("GRU", _recurrent, truths.recurrent("GRU"), wrong=(2, 3, 9)),
+    LayerSpec("LSTMCell", _cell, truths.cell("LSTM"), wrong=(2, 9)),
+    LayerSpec("GRUCell", _cell, truths.cell("GRU"), wrong=(2, 9)),
+    LayerSpec("Sequential", _sequential, truths.sequential, _sequential_twin, wrong=(2, 9)),
+    LayerSpec("ActNorm", _channels, truths.act_norm, None, wrong=(2, 9)),
+    LayerSpec("InvertibleConv1x1", _mixing, truths.invertible_convolution, None, wrong=(2, 9)),
+    LayerSpec("AdditiveCoupling", _coupling(1), truths.coupling(1), None, wrong=(2, 1, 5, 5)),
+    LayerSpec("AffineCoupling", _coupling(2), truths.coupling(2), None, wrong=(2, 1, 5, 5)),
+    LayerSpec("Flow", _flow, truths.flow, None, wrong=(2, 9)),
 ]
 
 NO_LAYERS = {
