@@ -53,22 +53,38 @@ def test_small_gradients_stay_as_they_are():
     np.testing.assert_array_equal(ps[0].grad.numpy(), GRADIENTS[0])
 
 
-if torch is not None:
+NORMS = pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.5, math.inf])
+LIMITS = pytest.mark.parametrize("max_norm", [0.5, 1000.0])
 
-    @pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.5, math.inf])
-    @pytest.mark.parametrize("max_norm", [0.5, 1000.0])
-    def test_norm_and_gradients_are_pytorchs(norm_type, max_norm):
-        ps, twins = parameters(), []
-        for p, gradient in zip(ps, GRADIENTS, strict=True):
-            twin = torch.zeros(p.shape)
-            twin.grad = None if gradient is None else torch.tensor(gradient)
-            twins.append(twin)
-        mine = mg.optim.clip_grad_norm_(ps, max_norm, norm_type)
-        theirs = torch.nn.utils.clip_grad_norm_(twins, max_norm, norm_type)
-        assert mine.item() == pytest.approx(theirs.item(), rel=1e-6)
-        for p, twin in zip(ps, twins, strict=True):
-            if twin.grad is not None:
-                np.testing.assert_allclose(p.grad.numpy(), twin.grad.numpy(), rtol=1e-5)
+
+@NORMS
+@LIMITS
+def test_norm_and_gradients_are_those_of_the_formula(norm_type, max_norm):
+    ps = parameters()
+    every = np.concatenate([g.ravel() for g in GRADIENTS if g is not None]).astype(float)
+    norm = np.linalg.norm(every, norm_type)
+    assert mg.optim.clip_grad_norm_(ps, max_norm, norm_type).item() == pytest.approx(norm)
+    for p, gradient in zip(ps, GRADIENTS, strict=True):
+        if gradient is not None:
+            expected = gradient * min(1.0, max_norm / norm)
+            np.testing.assert_allclose(p.grad.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.torch
+@NORMS
+@LIMITS
+def test_norm_and_gradients_are_pytorchs(norm_type, max_norm):
+    ps, twins = parameters(), []
+    for p, gradient in zip(ps, GRADIENTS, strict=True):
+        twin = torch.zeros(p.shape)
+        twin.grad = None if gradient is None else torch.tensor(gradient)
+        twins.append(twin)
+    mine = mg.optim.clip_grad_norm_(ps, max_norm, norm_type)
+    theirs = torch.nn.utils.clip_grad_norm_(twins, max_norm, norm_type)
+    assert mine.item() == pytest.approx(theirs.item(), rel=1e-6)
+    for p, twin in zip(ps, twins, strict=True):
+        if twin.grad is not None:
+            np.testing.assert_allclose(p.grad.numpy(), twin.grad.numpy(), rtol=1e-5)
 
 
 def test_clipping_reaches_the_optimizers_buffer():

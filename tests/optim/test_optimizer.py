@@ -1,4 +1,4 @@
-"""Optimizers: equal to PyTorch's, groups, what is skipped, state that resumes bit for bit."""
+"""Optimizers: their formulas, groups, what is skipped, state that resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from formulas import OPTIMIZERS
 
 import minigen as mg
 from minigen import nn
@@ -60,52 +61,107 @@ def parameters_of(values: list[np.ndarray]) -> list[nn.Parameter]:
     return [nn.Parameter(mg.tensor(v)) for v in values]
 
 
-if torch is not None:
+def steps_with(dtype: str) -> list[list[np.ndarray | None]]:
+    """Fifty steps' gradients, some of which are not there."""
+    steps: list[list[np.ndarray | None]] = [list(some_gradients(t, dtype)) for t in range(50)]
+    for t, gradients in enumerate(steps):
+        if t % 3 == 1:
+            gradients[1] = None  # sometimes there is none
+        if t < 5:
+            gradients[3] = None  # a late starter
+    return steps
 
-    @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
-    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-13)])
-    def test_fifty_steps_are_pytorchs(name, options, dtype, tolerance):
-        mine = parameters_of(start(dtype=dtype))
-        theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start(dtype=dtype)]
-        ours = getattr(mg.optim, name)(mine, **options)
-        peer = getattr(torch.optim, name)(theirs, **options)
-        for step in range(50):
-            gradients = some_gradients(step, dtype)
-            gradients[1] = None if step % 3 == 1 else gradients[1]  # sometimes there is none
-            gradients[3] = None if step < 5 else gradients[3]  # a late starter
-            give(mine, gradients, mg.tensor)
-            give(theirs, gradients, torch.tensor)
-            ours.step()
-            peer.step()
-        for a, b in zip(mine, theirs, strict=True):
-            scale = max(1.0, np.abs(b.detach().numpy()).max(initial=0))
-            np.testing.assert_allclose(
-                a.numpy(), b.detach().numpy(), rtol=0, atol=tolerance * scale
-            )
 
-    def test_groups_with_options_of_their_own_are_pytorchs():
-        results = []
-        for optim, tensor, parameter in (
-            (mg.optim, mg.tensor, lambda v: nn.Parameter(mg.tensor(v))),
-            (torch.optim, torch.tensor, lambda v: torch.nn.Parameter(torch.tensor(v))),
-        ):
-            ps = [parameter(v) for v in start()]
-            optimizer = optim.AdamW(
-                [
-                    {"params": ps[:2], "lr": 0.1},
-                    {"params": ps[2:4], "weight_decay": 0.5},
-                ],
-                lr=0.01,
-            )
-            optimizer.add_param_group({"params": ps[4:], "betas": (0.5, 0.9)})
-            for step in range(5):
-                give(ps, some_gradients(step), tensor)
-                if step == 3:
-                    optimizer.param_groups[0]["lr"] = 0.02
-                optimizer.step()
-            results.append([p.detach().numpy() for p in ps])
-        for a, b in zip(*results, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-6)
+def assert_near(mine, expected: list[np.ndarray], tolerance: float) -> None:
+    for a, b in zip(mine, expected, strict=True):
+        scale = max(1.0, np.abs(b).max(initial=0))
+        np.testing.assert_allclose(a.numpy(), b, rtol=0, atol=tolerance * scale)
+
+
+PRECISIONS = pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-13)]
+)
+
+
+def test_every_optimizer_has_a_formula_and_is_tried():
+    exported = {
+        name
+        for name, value in vars(mg.optim).items()
+        if isinstance(value, type) and issubclass(value, mg.optim.Optimizer)
+    } - {"Optimizer"}
+    assert exported == set(OPTIMIZERS)
+    assert exported == {name for name, _ in SETTINGS}
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
+@PRECISIONS
+def test_fifty_steps_are_those_of_the_formula(name, options, dtype, tolerance):
+    mine = parameters_of(start(dtype=dtype))
+    ours = getattr(mg.optim, name)(mine, **options)
+    expected = [v.astype(float) for v in start(dtype=dtype)]
+    memories: list[dict] = [{} for _ in expected]
+    for gradients in steps_with(dtype):
+        give(mine, gradients, mg.tensor)
+        ours.step()
+        for i, g in enumerate(gradients):
+            if g is not None:
+                expected[i] = OPTIMIZERS[name](expected[i], g, memories[i], **options)
+    assert_near(mine, expected, tolerance)
+
+
+GROUPS = [{"lr": 0.1}, {"weight_decay": 0.5}, {"betas": (0.5, 0.9)}]  # two, two, the rest
+
+
+def some_steps_in_groups(optim, parameters, wrap) -> None:
+    """AdamW, whose groups have options of their own, one of which changes on the way."""
+    first, second, third = GROUPS
+    groups = [{"params": parameters[:2], **first}, {"params": parameters[2:4], **second}]
+    optimizer = optim.AdamW(groups, lr=0.01)
+    optimizer.add_param_group({"params": parameters[4:], **third})
+    for step in range(5):
+        give(parameters, some_gradients(step), wrap)
+        if step == 3:
+            optimizer.param_groups[0]["lr"] = 0.02
+        optimizer.step()
+
+
+def test_groups_have_options_of_their_own():
+    mine = parameters_of(start())
+    some_steps_in_groups(mg.optim, mine, mg.tensor)
+    expected = [v.astype(float) for v in start()]
+    memories: list[dict] = [{} for _ in expected]
+    for step in range(5):
+        for i, g in enumerate(some_gradients(step)):
+            options = {"lr": 0.01, **GROUPS[min(i // 2, 2)]}
+            if i < 2 and step >= 3:
+                options["lr"] = 0.02
+            expected[i] = OPTIMIZERS["AdamW"](expected[i], g, memories[i], **options)
+    assert_near(mine, expected, 1e-6)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
+@PRECISIONS
+def test_fifty_steps_are_pytorchs(name, options, dtype, tolerance):
+    mine = parameters_of(start(dtype=dtype))
+    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start(dtype=dtype)]
+    ours = getattr(mg.optim, name)(mine, **options)
+    peer = getattr(torch.optim, name)(theirs, **options)
+    for gradients in steps_with(dtype):
+        give(mine, gradients, mg.tensor)
+        give(theirs, gradients, torch.tensor)
+        ours.step()
+        peer.step()
+    assert_near(mine, [b.detach().numpy() for b in theirs], tolerance)
+
+
+@pytest.mark.torch
+def test_groups_with_options_of_their_own_are_pytorchs():
+    mine = parameters_of(start())
+    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start()]
+    some_steps_in_groups(mg.optim, mine, mg.tensor)
+    some_steps_in_groups(torch.optim, theirs, torch.tensor)
+    assert_near(mine, [b.detach().numpy() for b in theirs], 1e-6)
 
 
 def test_adam_takes_a_first_step_of_length_lr():

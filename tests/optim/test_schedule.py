@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from formulas import SCHEDULES
 
 import minigen as mg
 from minigen import nn
@@ -29,27 +30,44 @@ def rates(schedule: mg.optim.Schedule, steps: int) -> list[float]:
     return found
 
 
-if torch is not None:
+SETTINGS = [
+    ("StepLR", {"step_size": 3, "gamma": 0.5}),
+    ("LinearLR", {"start_factor": 0.25, "end_factor": 0.75, "total_iters": 7}),
+    ("LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 4}),
+    ("ConstantLR", {"factor": 0.5, "total_iters": 4}),
+    ("CosineWithWarmup", {"warmup_steps": 3, "total_steps": 9, "final_factor": 0.2}),
+    ("CosineWithWarmup", {"warmup_steps": 0, "total_steps": 9, "final_factor": 0.0}),
+]
 
-    @pytest.mark.parametrize(
-        ("name", "options"),
-        [
-            ("StepLR", {"step_size": 3, "gamma": 0.5}),
-            ("LinearLR", {"start_factor": 0.25, "end_factor": 0.75, "total_iters": 7}),
-            ("LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 4}),
-            ("ConstantLR", {"factor": 0.5, "total_iters": 4}),
-        ],
-    )
-    def test_rates_are_pytorchs(name, options):
-        peer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
-        theirs = getattr(torch.optim.lr_scheduler, name)(peer, **options)
-        expected = []
-        for _ in range(12):
-            expected.append(theirs.get_last_lr()[0])
-            peer.step()
-            theirs.step()
-        mine = rates(getattr(mg.optim, name)(optimizer(0.3), **options), 12)
-        assert mine == pytest.approx(expected, abs=1e-12)
+
+def test_every_schedule_has_a_formula_and_is_tried():
+    exported = {
+        name
+        for name, value in vars(mg.optim).items()
+        if isinstance(value, type) and issubclass(value, mg.optim.Schedule)
+    } - {"Schedule"}
+    assert exported == set(SCHEDULES)
+    assert exported == {name for name, _ in SETTINGS}
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS)
+def test_rates_are_those_of_the_formula(name, options):
+    mine = rates(getattr(mg.optim, name)(optimizer(0.3), **options), 12)
+    assert mine == pytest.approx([0.3 * SCHEDULES[name](t, **options) for t in range(12)])
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("name", "options"), [s for s in SETTINGS if s[0] != "CosineWithWarmup"])
+def test_rates_are_pytorchs(name, options):
+    peer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    theirs = getattr(torch.optim.lr_scheduler, name)(peer, **options)
+    expected = []
+    for _ in range(12):
+        expected.append(theirs.get_last_lr()[0])
+        peer.step()
+        theirs.step()
+    mine = rates(getattr(mg.optim, name)(optimizer(0.3), **options), 12)
+    assert mine == pytest.approx(expected, abs=1e-12)
 
 
 def test_cosine_rises_in_a_line_and_falls_in_half_a_cosine():
