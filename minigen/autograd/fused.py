@@ -24,12 +24,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from minigen.autograd.anomaly import calling_line, check_forward
-from minigen.autograd.mode import enable_grad, mode
+from minigen.autograd.mode import enable_grad
 from minigen.autograd.operation import PLAIN, Operation, functions
 from minigen.autograd.primitive import on_tape, places
 from minigen.autograd.tape import Node, backpropagate, pick
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.thread_state import current
 
 
 class Fused(Operation):
@@ -68,7 +69,8 @@ class Fused(Operation):
         ]
         if self.defaults:
             options = {**self.defaults, **options}
-        backend = active.backend
+        state = current()
+        backend = state.backend
         out, saved = self._run(backend, arrays, options)
         outs = out if isinstance(out, tuple) else (out,)
         outs = tuple(
@@ -77,16 +79,16 @@ class Fused(Operation):
                 for y in outs
             ]
         )
-        if mode.anomaly:
+        if state.anomaly:
             check_forward(self.name, outs, arrays)
         if not (
-            mode.grad_enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+            state.grad_enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         ):
             tensors = tuple([Tensor(y) for y in outs])
         else:
             edges = tuple([x.edge if isinstance(x, Tensor) else None for x in inputs])
             node = Node(self, edges, (arrays, outs if self._reads_out else (), saved), options)
-            if mode.anomaly:
+            if state.anomaly:
                 node.caller = calling_line()
             if not isinstance(out, tuple):
                 return Tensor(outs[0], True, node)

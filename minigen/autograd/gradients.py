@@ -9,6 +9,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.tape import backpropagate
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.thread_state import current
 
 
 def _seed(output: Tensor, gradient: Any, create_graph: bool, argument: str) -> Any:
@@ -46,9 +47,10 @@ def backward(
     found, owned = backpropagate(
         [output.edge], [seed], create_graph=create_graph, retain_graph=retain_graph
     )
+    recorder = current().recorder
     for leaf, grad in found.items():
-        if active.recorder is not None:
-            active.recorder.gradient_arrives(leaf)
+        if recorder is not None:
+            recorder.gradient_arrives(leaf)
         if leaf.hooks is not None:
             for hook in list(leaf.hooks):
                 changed = hook(grad if create_graph else Tensor(grad))

@@ -1,38 +1,61 @@
 """Switches of the engine: is the tape recording, and are we hunting for NaN?
 
-Both are per thread, so that a thread that samples under ``no_grad`` does not stop another
-one's training.
+Both are per thread (``thread_state.py``), so that a thread that samples under ``no_grad`` does not
+stop another one's training.
 """
 
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
+from threading import get_ident
 from types import TracebackType
 from typing import Any, TypeVar
+
+from minigen.thread_state import State, current, put, within
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Mode(threading.local):
-    grad_enabled = True
-    anomaly = False
+class _Mode:
+    """The switches as they stand. (Where every nanosecond counts: ``current().grad_enabled``.)"""
+
+    __slots__ = ()
+
+    @property
+    def grad_enabled(self) -> bool:
+        """Whether ops are put on the tape."""
+        return current().grad_enabled
+
+    @property
+    def anomaly(self) -> bool:
+        """Whether every result is searched for NaN."""
+        return current().anomaly
 
 
 mode = _Mode()
 
 
 class _Switch:
-    """Sets one attribute of ``mode`` inside a ``with`` block or a decorated function."""
+    """Sets one attribute of the thread's state inside a ``with`` block or a decorated function.
+
+    A function ends with what was in force before it, whatever happens. For a block Python calls
+    ``__exit__``, and an interrupt that comes just as it begins leaves the switch as it is until
+    the block round it ends.
+    """
 
     attribute: str
     value: bool
 
+    def __init__(self) -> None:
+        # For each thread a stack, so that a switch may be entered again inside itself.
+        self._entered: dict[int, list[tuple[State, State]]] = {}
+
     def __enter__(self) -> None:
-        # A stack, so that one switch object may be entered again inside itself.
-        self.__dict__.setdefault("_previous", []).append(getattr(mode, self.attribute))
-        setattr(mode, self.attribute, self.value)
+        inside = current().but(**{self.attribute: self.value})
+        before = current()  # after that: a thread's first look at its state settles its backend
+        self._entered.setdefault(get_ident(), []).append((before, inside))
+        put(inside)
 
     def __exit__(
         self,
@@ -40,13 +63,15 @@ class _Switch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        setattr(mode, self.attribute, self.__dict__["_previous"].pop())
+        before, inside = self._entered[get_ident()].pop()
+        if current() is not inside:  # something else was changed in the block, as by mg.use
+            before = current().but(**{self.attribute: getattr(before, self.attribute)})
+        put(before)
 
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return function(*args, **kwargs)
+            return within({self.attribute: self.value}, function, *args, **kwargs)
 
         return inside  # type: ignore[return-value]
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigen.backends import Backend, active
 from minigen.errors import UserError
+from minigen.thread_state import current
 
 FLOAT64, FLOAT32, FLOAT16 = (np.dtype(f"float{bits}") for bits in (64, 32, 16))
 PLAIN = frozenset({int, float, bool, type(None)})  # scalars that never change a dtype
@@ -56,7 +57,7 @@ _raw_functions: dict[Backend, _RawFunctions] = {}
 
 def raw_functions(backend: Backend) -> _RawFunctions:
     """The primitives as functions on raw arrays of ``backend``."""
-    if backend is active.recorder:  # one recording's own
+    if backend is current().recorder:  # one recording's own
         return backend.__dict__.setdefault("raw_functions", _RawFunctions(backend))
     if backend not in _raw_functions:
         _raw_functions[backend] = _RawFunctions(backend)

@@ -43,11 +43,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from minigen.autograd.anomaly import calling_line, check_forward
-from minigen.autograd.mode import mode
 from minigen.autograd.operation import FLOAT32, PLAIN, Operation, functions, promoted, raw_functions
 from minigen.autograd.tape import Node
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
+from minigen.thread_state import current
 
 
 class Plan:
@@ -152,7 +152,8 @@ class Primitive(Operation):
         if self.defaults:
             options = {**self.defaults, **options}
 
-        backend = active.backend
+        state = current()
+        backend = state.backend
         try:
             out = self.forward(backend, *arrays, **options)
         except Exception as error:
@@ -161,10 +162,10 @@ class Primitive(Operation):
             out = self.forward(backend, *changed, **options)
         if not isinstance(out, backend.array_type):
             out = self._as_array(out, backend, arrays)
-        if mode.anomaly:
+        if state.anomaly:
             check_forward(self.name, [out], arrays)
 
-        if not mask or not mode.grad_enabled:
+        if not mask or not state.grad_enabled:
             return Tensor(out)
         node = self._record(edges, arrays, out, options, mask)
         return Tensor(out) if node is None else Tensor(out, True, node)
@@ -204,7 +205,7 @@ class Primitive(Operation):
                         shapes = tuple([getattr(x, "shape", None) for x in arrays])
                         break
             node = Node(self, edges, saved, options, plan, shapes)
-        if mode.anomaly:
+        if current().anomaly:
             node.caller = calling_line()
         return node
 

@@ -32,7 +32,8 @@ from typing import Any, Protocol
 
 from minigen.autograd import writes
 from minigen.autograd.anomaly import check_backward
-from minigen.autograd.mode import enable_grad, mode, no_grad
+from minigen.autograd.mode import enable_grad, no_grad
+from minigen.thread_state import current
 
 
 class Operation(Protocol):
@@ -218,7 +219,7 @@ def backpropagate(
             if node.time < writes.latest.time:
                 writes.check(node.op.name, node.time, node.op.kept(node))
             grads = node.op.gradients(node, grad, needed, create_graph, arrived)
-            if mode.anomaly:
+            if current().anomaly:
                 check_backward(node, grads)
             if not (retain_graph or create_graph):
                 node.saved = None

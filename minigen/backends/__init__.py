@@ -1,19 +1,22 @@
 """Array backends: ``numpy`` (CPU), ``cupy`` (CUDA) and ``strict`` (CUDA's manners, no GPU).
 
-``active.backend`` is the backend in use. It is chosen once for the process::
+``active.backend`` is the backend in use, in this thread::
 
     mg.use("cupy")              # from here on
     with mg.use("strict"):      # inside the block only
         ...
 
-or by the environment variable ``MINIGEN_BACKEND``, which is read when the first tensor is
-made. A backend's module, and the library behind it, is imported when it is first chosen.
+Each thread has a choice of its own. One that has made none takes, with the first tensor that it
+makes, the process's: what the main thread has chosen by a statement (as in the first line), or
+else the environment variable ``MINIGEN_BACKEND``, or else ``numpy``; and it stays with that. A
+backend's module, and the library behind it, is imported when it is first chosen.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -22,6 +25,7 @@ import numpy as np
 
 from minigen.backends.base import Array, Backend, BackendUnavailable, MemoryFigures, RandomStream
 from minigen.errors import UserError
+from minigen.thread_state import change, current
 
 __all__ = [
     "Array",
@@ -30,6 +34,7 @@ __all__ = [
     "MemoryFigures",
     "RandomStream",
     "active",
+    "default_backend",
     "get_backend",
     "repeat",
     "same_array",
@@ -43,6 +48,7 @@ _CLASSES = {
     "strict": ("minigen.backends.strict", "StrictBackend"),
 }
 _instances: dict[str, Backend] = {}
+_building = threading.RLock()  # one instance of each, whoever asks first
 
 
 def get_backend(name: str) -> Backend:
@@ -54,31 +60,43 @@ def get_backend(name: str) -> Backend:
     """
     if name not in _CLASSES:
         raise UserError(f"backend must be one of {', '.join(_CLASSES)}; got {name!r}")
-    if name not in _instances:
-        module, cls = _CLASSES[name]
-        _instances[name] = getattr(importlib.import_module(module), cls)()
-    return _instances[name]
+    with _building:
+        if name not in _instances:
+            module, cls = _CLASSES[name]
+            _instances[name] = getattr(importlib.import_module(module), cls)()
+        return _instances[name]
+
+
+class _Default:
+    """The choice of threads that have made none; None: what the environment says."""
+
+    backend: Backend | None = None
+
+
+def default_backend() -> Backend:
+    """The process's choice; see the top of this file."""
+    if _Default.backend is not None:
+        return _Default.backend
+    chosen = os.environ.get("MINIGEN_BACKEND") or "numpy"
+    if chosen not in _CLASSES:
+        raise UserError(f"MINIGEN_BACKEND must be one of {', '.join(_CLASSES)}; got {chosen!r}")
+    return get_backend(chosen)
 
 
 class _Active:
-    """Holds the backend in use. A plain attribute, because every op reads it."""
+    """What this thread computes with. (Where every nanosecond counts: ``current().backend``.)"""
 
-    __slots__ = ("backend", "recorder")
-    backend: Backend
-    recorder: Any  # the backend that records a step (`minigen.capture`), while it does
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.recorder = None
+    @property
+    def backend(self) -> Backend:
+        """The backend that ops run on."""
+        return current().backend
 
-    def __getattr__(self, name: str) -> Backend:
-        """The first read of ``backend``, before anybody chose one: what the environment says."""
-        if name != "backend":
-            raise AttributeError(name)
-        chosen = os.environ.get("MINIGEN_BACKEND") or "numpy"
-        if chosen not in _CLASSES:
-            raise UserError(f"MINIGEN_BACKEND must be one of {', '.join(_CLASSES)}; got {chosen!r}")
-        self.backend = get_backend(chosen)
-        return self.backend
+    @property
+    def recorder(self) -> Any:
+        """The backend that records a step of this thread (``minigen.capture``), or None."""
+        return current().recorder
 
 
 active = _Active()
@@ -91,7 +109,8 @@ def to_host(array: Array) -> np.ndarray:
     """
     backend = active.backend
     if not isinstance(array, backend.array_type):
-        backend = next(b for b in _instances.values() if isinstance(array, b.array_type))
+        known = list(_instances.values())
+        backend = next(b for b in known if isinstance(array, b.array_type))
     return backend.to_host(array)
 
 
@@ -112,19 +131,26 @@ def same_array(one: Array, other: Array) -> bool:
 
 
 class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
-    """Choose the backend that ops run on; as a context manager, until the block ends.
+    """Choose the backend that ops of this thread run on; as a context manager, until it ends.
 
-    Tensors stay where they were made: an op on a tensor of another backend raises.
+    Said as a statement by the main thread, it is also the choice of every other thread that has
+    not computed anything yet. Tensors stay where they were made: an op on a tensor of another
+    backend raises.
     """
 
     def __init__(self, name: str) -> None:
         if active.recorder is not None:
             raise UserError(f"a captured step cannot change the backend (to {name})")
         chosen = get_backend(name)
-        self._previous = active.backend
-        active.backend = chosen
+        self._previous, self._default = active.backend, _Default.backend
+        self._is_main = threading.current_thread() is threading.main_thread()
+        change(backend=chosen)
+        if self._is_main:
+            _Default.backend = chosen
 
     def __enter__(self) -> Backend:
+        if self._is_main:
+            _Default.backend = self._default  # so it was not said as a statement
         return active.backend
 
     def __exit__(
@@ -133,4 +159,4 @@ class use:  # noqa: N801 - reads as a verb: mg.use("cupy")
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        active.backend = self._previous
+        change(backend=self._previous)

@@ -39,6 +39,7 @@ from minigen.capture.recorder import live_tensors
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.watching import Guard, Watching, hold
 from minigen.errors import UserError
+from minigen.thread_state import within
 
 __all__ = ["GraphRecorder", "GraphRecording"]
 
@@ -237,12 +238,13 @@ class GraphRecording:
             Tensor(buffer, x.requires_grad) if isinstance(x, Tensor) else buffer
             for buffer, x in zip(self._inputs, given)
         ]
-        active.backend, active.recorder = recorder, recorder
-        try:
-            recorder.maker.begin()
-            return step(*rebuild(arguments, tensors), **rebuild(keywords, tensors))
-        finally:
-            active.backend, active.recorder = recorder.base, None
+        recorder.maker.begin()
+        return within(
+            {"backend": recorder, "recorder": recorder},
+            step,
+            *rebuild(arguments, tensors),
+            **rebuild(keywords, tensors),
+        )
 
     def holds(self) -> bool:
         """Whether everything that the recording relies on is as it was."""

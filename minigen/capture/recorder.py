@@ -29,7 +29,6 @@ import numpy as np
 
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import extent
-from minigen.backends import active
 from minigen.backends.base import Backend, MemoryFigures, RandomStream
 from minigen.capture.errors import calling_place, host_read
 from minigen.capture.program import MADE, OUTSIDE, Instruction, Ref, Root
@@ -237,20 +236,12 @@ class Recorder(Watching):
 
     def repeat(self, action: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Do ``action(*args)`` now, unrecorded, and again at this place of every replay."""
-        active.backend, active.recorder = self.base, None
-        try:
-            action(*args)
-        finally:
-            active.backend, active.recorder = self, self
+        self.unrecorded(action, *args)
         self._add(action, args, {}, ())
 
     def draw(self, generator: Any, kind: str, args: tuple[Any, ...]) -> Traced:
         """Random numbers, into the same buffer at every replay."""
-        active.backend, active.recorder = self.base, None
-        try:
-            drawn = np.asarray(generator.draw(kind, *args))
-        finally:
-            active.backend, active.recorder = self, self
+        drawn = np.asarray(self.unrecorded(generator.draw, kind, *args))
         if not drawn.flags.owndata:
             drawn = drawn.copy()
         self.root_of(drawn, MADE)

@@ -28,6 +28,7 @@ from minigen.capture.recorder import Recorder, live_tensors, owner_of
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.traced import Traced, plain
 from minigen.capture.watching import hold
+from minigen.thread_state import within
 
 __all__ = ["Recording"]
 
@@ -105,11 +106,8 @@ class Recording:
             else buffer.view(Traced)
             for buffer, x in zip(self._inputs, given)
         ]
-        active.backend, active.recorder = recorder, recorder
-        try:
-            return step(*rebuild(arguments, tensors), **rebuild(keywords, tensors))
-        finally:
-            active.backend, active.recorder = recorder.base, None
+        inside = {"backend": recorder, "recorder": recorder}
+        return within(inside, step, *rebuild(arguments, tensors), **rebuild(keywords, tensors))
 
     def _write_back(self, recorder: Recorder, held: list[_Held]) -> None:
         """A tensor that was given another array: the value goes into the one that it had."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from minigen.autograd.tensor import Tensor
 from minigen.backends.base import Backend
 from minigen.capture.errors import CaptureError, at_line
+from minigen.thread_state import within
 
 __all__ = ["Guard", "Watching", "hold"]
+
+T = TypeVar("T")
 
 Guard = tuple[Any, str, Any]
 """An object, one of its attributes, and the value that it must have."""
@@ -50,6 +54,10 @@ class Watching(Backend):
         if (key := (id(thing), attribute)) not in self._guarded:
             self._guarded.add(key)
             self.guards.append((thing, attribute, getattr(thing, attribute)))
+
+    def unrecorded(self, function: Callable[..., T], *args: Any) -> T:
+        """``function(*args)`` on the backend underneath, as if no step were being recorded."""
+        return within({"backend": self.base, "recorder": None}, function, *args)
 
     def gradient_arrives(self, leaf: Tensor) -> None:
         """A backward pass is about to add to ``leaf.grad``."""

@@ -32,9 +32,9 @@ import numpy as np
 
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
-from minigen.backends import active
 from minigen.nn.parameter import Parameter
 from minigen.nn.state import check_state
+from minigen.thread_state import current
 
 if TYPE_CHECKING:
     from minigen.nn.summary import Summary
@@ -73,8 +73,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward``, with the hooks before and after it."""
-        if active.recorder is not None:
-            active.recorder.guard(self, "training")
+        recorder = current().recorder
+        if recorder is not None:
+            recorder.guard(self, "training")
         if not self.is_hooked:
             return self.forward(*args, **kwargs)
         for before in list(self._forward_pre_hooks):

@@ -7,6 +7,8 @@ have drawn.
 
 from __future__ import annotations
 
+import itertools
+import threading
 from typing import Any
 
 import numpy as np
@@ -111,39 +113,54 @@ def _lengths(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([int(n) for n in lengths])
 
 
-_default = Generator(0)
+class _Default(threading.local):
+    """Each thread's own default generator: of seed 0 in the main one, 1, 2, … in the others."""
+
+    def __init__(self) -> None:
+        is_main = threading.current_thread() is threading.main_thread()
+        seed, recorder = 0 if is_main else next(_seeds), active.recorder
+        self.generator = Generator(seed) if not recorder else recorder.unrecorded(Generator, seed)
+
+
+_seeds = itertools.count(1)
+_default = _Default()
 
 
 def default_generator() -> Generator:
-    """The generator that is used where none is passed."""
-    return _default
+    """The generator that is used in this thread where none is passed.
+
+    Each thread has its own. Those beside the main one are seeded 1, 2, … as they first draw; a
+    thread whose numbers shall be the same each time calls ``manual_seed``.
+    """
+    return _default.generator
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator anew from ``seed``; returns it."""
+    """Start this thread's default generator anew from ``seed``; returns it."""
     fresh = Generator(seed)  # (refused while a step is recorded)
-    _default.seed, _default._streams = fresh.seed, {}
-    return _default
+    generator = default_generator()
+    generator.seed, generator._streams = fresh.seed, {}
+    return generator
 
 
 def randn(*shape: Any, dtype: Any = DEFAULT_DTYPE, generator: Generator | None = None) -> Tensor:
     """Standard normal draws."""
-    return (generator or _default).normal(*shape, dtype=dtype)
+    return (generator or default_generator()).normal(*shape, dtype=dtype)
 
 
 def rand(*shape: Any, dtype: Any = DEFAULT_DTYPE, generator: Generator | None = None) -> Tensor:
     """Uniform draws from [0, 1)."""
-    return (generator or _default).uniform(*shape, dtype=dtype)
+    return (generator or default_generator()).uniform(*shape, dtype=dtype)
 
 
 def randint(low: int, high: int, shape: Any, generator: Generator | None = None) -> Tensor:
     """Integers (int64) drawn uniformly from [low, high)."""
-    return (generator or _default).integers(low, high, shape)
+    return (generator or default_generator()).integers(low, high, shape)
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """The integers 0 … n-1 in random order."""
-    return (generator or _default).permutation(n)
+    return (generator or default_generator()).permutation(n)
 
 
 def randn_like(input: Tensor, generator: Generator | None = None) -> Tensor:

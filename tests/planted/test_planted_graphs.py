@@ -12,7 +12,7 @@ from typing import Any
 from suite import Plant, assert_caught, changed, each_of, module_of, replace, test_of
 
 import minigen as mg
-from minigen.backends import active, cublas
+from minigen.backends import cublas
 from minigen.capture import graph
 from minigen.capture.graph import GraphRecorder, GraphRecording
 
@@ -43,11 +43,7 @@ def behaviour(name: str, *arguments: Any) -> Callable[[], None]:
 
 def captured_update(self: GraphRecorder, action: Any, args: Any) -> None:
     """The optimizer's update is part of the graph: its numbers are those of the recording."""
-    active.backend, active.recorder = self.base, None
-    try:
-        action(*args)
-    finally:
-        active.backend, active.recorder = self, self
+    self.unrecorded(action, *args)
 
 
 def frozen_noise(original: Any, self: GraphRecorder, *args: Any) -> Any:
@@ -55,9 +51,7 @@ def frozen_noise(original: Any, self: GraphRecorder, *args: Any) -> Any:
     out = original(self, *args)
     fill = self.parts.pop()
     with self.maker.aside():
-        active.backend, active.recorder = self.base, None
-        fill()
-        active.backend, active.recorder = self, self
+        self.unrecorded(fill)
     return out
 
 
