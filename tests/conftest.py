@@ -7,6 +7,7 @@ the fixture ``backend`` runs once on each of ``numpy`` and ``strict``, and with 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 
@@ -25,3 +26,10 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each backend in turn, active while the test runs."""
     with mg.use(request.param) as chosen:
         yield chosen
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A comparison with a library that is not installed fails and says so."""
+    for library in ("torch", "jax"):
+        if item.get_closest_marker(library) and importlib.util.find_spec(library) is None:
+            pytest.fail(f"this test compares with {library}, which is not installed", pytrace=False)

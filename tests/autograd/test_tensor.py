@@ -143,16 +143,16 @@ try:
 except ImportError:
     torch = None
 
-if torch is not None:
 
-    def test_pytorch_shares_memory_by_dlpack_both_ways():
-        x = mg.tensor([1.0, 2.0])
-        t = torch.from_dlpack(x)
-        t[0] = 7
-        assert x.tolist() == [7, 2]
-        y = mg.from_dlpack(t)
-        t[1] = 8
-        assert y.tolist() == [7, 8]
+@pytest.mark.torch
+def test_pytorch_shares_memory_by_dlpack_both_ways():
+    x = mg.tensor([1.0, 2.0])
+    t = torch.from_dlpack(x)
+    t[0] = 7
+    assert x.tolist() == [7, 2]
+    y = mg.from_dlpack(t)
+    t[1] = 8
+    assert y.tolist() == [7, 8]
 
 
 # ---------------------------------------------------------------- errors

@@ -80,14 +80,13 @@ def test_from_numpy_shares_memory_on_the_cpu() -> None:
     assert x.tolist() == [7, 1, 1]
 
 
-if torch is not None:
-
-    def test_pytorch_and_minigen_look_at_the_same_memory_both_ways() -> None:
-        theirs = torch.arange(6, dtype=torch.float32).reshape(2, 3)
-        ours = mg.from_dlpack(theirs)
-        theirs[0, 0] = 9
-        assert ours[0, 0].item() == 9
-        back = torch.from_dlpack(ours)
-        ours[1, 2] = -1.0
-        assert back[1, 2].item() == -1
-        assert back.data_ptr() == theirs.data_ptr()
+@pytest.mark.torch
+def test_pytorch_and_minigen_look_at_the_same_memory_both_ways() -> None:
+    theirs = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    ours = mg.from_dlpack(theirs)
+    theirs[0, 0] = 9
+    assert ours[0, 0].item() == 9
+    back = torch.from_dlpack(ours)
+    ours[1, 2] = -1.0
+    assert back[1, 2].item() == -1
+    assert back.data_ptr() == theirs.data_ptr()

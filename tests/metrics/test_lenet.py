@@ -1,7 +1,8 @@
-"""LeNet's shapes, its agreement with PyTorch, and that it learns."""
+"""LeNet's shapes, what it computes, and that it learns."""
 
 import numpy as np
 import pytest
+from op_specs.convolution import np_conv
 
 import minigen as mg
 from minigen.metrics.lenet import FEATURES, LeNet
@@ -23,8 +24,28 @@ def test_other_sizes_fit_down_to_twelve_pixels(shape):
         LeNet((1, 28, 11))
 
 
+def test_it_computes_what_its_picture_says():
+    network = LeNet((2, 20, 16), classes=4).double()
+    state = {k: v.numpy() for k, v in network.state_dict().items()}
+    (w1, b1), (w2, b2), (w3, b3), (w4, b4), (w5, b5) = zip(
+        list(state.values())[::2], list(state.values())[1::2], strict=True
+    )
+    x = np.random.default_rng(0).random((3, 2, 20, 16))
+
+    def pooled(maps):
+        n, c, h, w = maps.shape
+        return np.maximum(maps, 0).reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+
+    maps = pooled(np_conv(pooled(np_conv(x, w1, b1, padding=2)), w2, b2))  # (3, 16, 3, 2)
+    hidden = np.maximum(maps.reshape(3, 16 * 3 * 2) @ w3.T + b3, 0)
+    expected = np.maximum(hidden @ w4.T + b4, 0) @ w5.T + b5
+    np.testing.assert_allclose(network(mg.tensor(x)).numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.torch
 def test_it_computes_what_pytorch_computes():
-    torch = pytest.importorskip("torch")
+    import torch
+
     network = LeNet((2, 20, 16), classes=4).double()
     conv, linear, relu, pool = torch.nn.Conv2d, torch.nn.Linear, torch.nn.ReLU, torch.nn.MaxPool2d
     theirs = torch.nn.Sequential(

@@ -207,9 +207,19 @@ def batch_norm(
 
 
 def attention(
-    state: State, inputs: Any, width: int, heads: int, bias: bool, batch_first: bool, **widths: int
+    state: State,
+    inputs: Any,
+    width: int,
+    heads: int,
+    bias: bool,
+    batch_first: bool,
+    hidden: Any = None,
+    **widths: int,
 ) -> Any:
-    """The output, and the weights averaged over the heads; one sample and one head at a time."""
+    """The output, and the weights averaged over the heads; one sample and one head at a time.
+
+    ``hidden``, (N, h, T, S), is True where a query may not look.
+    """
     query, key, value = inputs if batch_first else [x.swapaxes(0, 1) for x in inputs]
     if "in_proj_weight" in state:
         weights = np.split(state["in_proj_weight"], 3)
@@ -225,6 +235,8 @@ def attention(
             own = slice(h * size, (h + 1) * size)
             q, k, v = (x[n, :, own] for x in projected)
             looks = np.exp(q @ k.T / math.sqrt(size))
+            if hidden is not None:
+                looks = np.where(hidden[n, h], 0, looks)
             looks /= looks.sum(1, keepdims=True)
             joined[n, :, own] = looks @ v
             average[n] += looks / heads
@@ -232,29 +244,36 @@ def attention(
     return out if batch_first else out.swapaxes(0, 1), average
 
 
-def _run(kind: str, x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> tuple[Any, list[Any]]:
-    """One direction of one layer from a state of zeros: (T, N, in) -> (T, N, H), last states."""
-    zeros = np.zeros((x.shape[1], w_hh.shape[1]))
+def _run(kind: str, x: Any, first: Any, weights: Any, biases: Any) -> tuple[Any, list[Any]]:
+    """One direction of one layer: (T, N, in) and the first states -> (T, N, H), the last ones."""
+    (w_ih, w_hh), (b_ih, b_hh) = weights, biases
     if kind == "LSTM":
-        outputs, c = lstm(x @ w_ih.T + b_ih + b_hh, zeros, zeros, w_hh)
+        outputs, c = lstm(x @ w_ih.T + b_ih + b_hh, *first, w_hh)
         return outputs, [outputs[-1], c]
-    outputs = gru(x @ w_ih.T + b_ih, zeros, w_hh, b_hh)
+    outputs = gru(x @ w_ih.T + b_ih, *first, w_hh, b_hh)
     return outputs, [outputs[-1]]
 
 
 def recurrent(kind: str) -> Callable[..., Any]:
-    """LSTM or GRU: layer on layer, a second direction reads backwards."""
+    """LSTM or GRU: layer on layer, a second direction reads backwards.
+
+    After the sequence the inputs may hold the first states, (layers · directions, N, H) each.
+    """
 
     def truth(
         state: State,
         inputs: Any,
-        *sizes: int,
+        size: int,
+        hidden: int,
         bias: bool,
         batch_first: bool,
         bidirectional: bool,
         num_layers: int,
     ) -> Any:
         x = inputs[0].swapaxes(0, 1) if batch_first else inputs[0]
+        runs = num_layers * (1 + bidirectional)
+        zeros = np.zeros((runs, x.shape[1], hidden))
+        first = inputs[1:] or [zeros, zeros][: 2 if kind == "LSTM" else 1]
         last: list[list[Any]] = []
         for layer in range(num_layers):
             outputs = []
@@ -263,7 +282,8 @@ def recurrent(kind: str) -> Callable[..., Any]:
                 weights = [state[name] for name in names]
                 names = [f"{part}_l{layer}{back}" for part in ("bias_ih", "bias_hh")]
                 biases = [state[name] if bias else 0.0 for name in names]
-                one, states = _run(kind, x[::-1] if back else x, *weights, *biases)
+                begin = [states[len(last)] for states in first]
+                one, states = _run(kind, x[::-1] if back else x, begin, weights, biases)
                 outputs.append(one[::-1] if back else one)
                 last.append(states)
             x = np.concatenate(outputs, 2)
@@ -277,8 +297,11 @@ def cell(kind: str) -> Callable[..., Any]:
     """One step of :func:`recurrent`."""
 
     def truth(state: State, inputs: Any, *sizes: int, bias: bool) -> Any:
+        weights = [state["weight_ih"], state["weight_hh"]]
         biases = [state[name] if bias else 0.0 for name in ("bias_ih", "bias_hh")]
-        return _run(kind, inputs[0][None], state["weight_ih"], state["weight_hh"], *biases)[1]
+        zeros = np.zeros((inputs[0].shape[0], weights[1].shape[1]))
+        first = [zeros, zeros] if kind == "LSTM" else [zeros]
+        return _run(kind, inputs[0][None], first, weights, biases)[1]
 
     return truth
 

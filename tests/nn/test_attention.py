@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from layer_truths import attention
 
 import minigen as mg
 from minigen import nn
@@ -83,39 +84,51 @@ def test_dropout_acts_in_training_only():
     np.testing.assert_array_equal(layer(x)[0].numpy(), layer(x)[0].numpy())
 
 
-if torch is not None:
+def some_masks() -> tuple[np.ndarray, np.ndarray]:
+    """Where a query of a sample's head may not look, (N·h, T, S), and which keys are padding."""
+    hidden = np.random.default_rng(0).random((4, 5, 5)) < 0.3
+    hidden[:, :, 0] = False
+    padding = np.zeros((2, 5), dtype=bool)
+    padding[1, 4] = True
+    return hidden, padding
 
-    @pytest.mark.parametrize("need_weights", [True, False])
-    def test_masks_have_pytorchs_meaning(need_weights):
-        layer = build()
-        twin = torch.nn.MultiheadAttention(6, 2, batch_first=True)
-        twin.load_state_dict({k: torch.tensor(v.numpy()) for k, v in layer.state_dict().items()})
-        x = sequence()
-        rng = np.random.default_rng(0)
-        hidden = rng.random((4, 5, 5)) < 0.3
-        hidden[:, :, 0] = False
-        padding = np.zeros((2, 5), dtype=bool)
-        padding[1, 4] = True
-        out, weights = layer(
-            x,
-            attn_mask=mg.tensor(hidden),
-            key_padding_mask=mg.tensor(padding),
-            need_weights=need_weights,
-        )
-        t = torch.tensor(x.numpy())
-        expected, expected_weights = twin(
-            t,
-            t,
-            t,
-            attn_mask=torch.tensor(hidden),
-            key_padding_mask=torch.tensor(padding),
-            need_weights=need_weights,
-        )
-        np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), atol=1e-5)
-        if need_weights:
-            np.testing.assert_allclose(
-                weights.numpy(), expected_weights.detach().numpy(), atol=1e-6
-            )
+
+def masked(layer: nn.MultiheadAttention, x: mg.Tensor, need_weights: bool) -> list[np.ndarray]:
+    hidden, padding = some_masks()
+    out, weights = layer(
+        x,
+        attn_mask=mg.tensor(hidden),
+        key_padding_mask=mg.tensor(padding),
+        need_weights=need_weights,
+    )
+    return [out.numpy(), weights.numpy()] if need_weights else [out.numpy()]
+
+
+NEED_WEIGHTS = pytest.mark.parametrize("need_weights", [True, False])
+
+
+@NEED_WEIGHTS
+def test_nobody_looks_where_a_mask_is_true(need_weights):
+    layer, x = build(), sequence()
+    hidden, padding = some_masks()
+    state = {k: v.numpy() for k, v in layer.state_dict().items()}
+    unseen = hidden.reshape(2, 2, 5, 5) | padding[:, None, None, :]  # (N, h, T, S)
+    expected = attention(state, [x.numpy()] * 3, 6, 2, bias=True, batch_first=True, hidden=unseen)
+    for mine, theirs in zip(masked(layer, x, need_weights), expected):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+@pytest.mark.torch
+@NEED_WEIGHTS
+def test_masks_have_pytorchs_meaning(need_weights):
+    layer, x = build(), sequence()
+    twin = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    twin.load_state_dict({k: torch.tensor(v.numpy()) for k, v in layer.state_dict().items()})
+    hidden, padding = (torch.tensor(mask) for mask in some_masks())
+    t = torch.tensor(x.numpy())
+    expected = twin(t, t, t, attn_mask=hidden, key_padding_mask=padding, need_weights=need_weights)
+    for mine, theirs in zip(masked(layer, x, need_weights), expected):
+        np.testing.assert_allclose(mine, theirs.detach().numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ class Block(nn.Module):
         return self.rest[1](self.rest[0](self.first(x) * self.scale))
 
 
-if torch is not None:
+def torch_block() -> Any:
+    """The same in PyTorch."""
 
     class TorchBlock(torch.nn.Module):
         def __init__(self) -> None:
@@ -51,34 +53,51 @@ if torch is not None:
         def forward(self, x):
             return self.rest[1](self.rest[0](self.first(x) * self.scale))
 
-    def test_names_of_parameters_buffers_modules_and_state_are_pytorchs():
-        mine, theirs = Block(), TorchBlock()
-        for method in ("named_parameters", "named_buffers", "named_modules"):
-            names = [name for name, _ in getattr(mine, method)()]
-            assert names == [name for name, _ in getattr(theirs, method)()], method
-        assert list(mine.state_dict()) == list(theirs.state_dict())
-        assert [c for c, _ in mine.named_children()] == ["first", "rest"]
+    return TorchBlock()
 
-    def test_state_goes_to_pytorch_and_back_with_the_same_outputs():
-        mine, theirs = Block(), TorchBlock()
-        x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-        theirs.load_state_dict({k: torch.tensor(np.array(v)) for k, v in mine.state_dict().items()})
-        a, b = mine(mg.tensor(x)).numpy(), theirs(torch.tensor(x)).detach().numpy()
-        np.testing.assert_allclose(a, b, atol=1e-5)
-        with torch.no_grad():
-            for p in theirs.parameters():
-                p.add_(0.3)
-        mine.load_state_dict(theirs.state_dict())
-        a, b = mine.eval()(mg.tensor(x)).numpy(), theirs.eval()(torch.tensor(x)).detach().numpy()
-        np.testing.assert_allclose(a, b, atol=1e-5)
+
+def test_names_of_parameters_buffers_modules_and_state_are_the_paths_to_them():
+    model = Block()
+    names = lambda method: [name for name, _ in getattr(model, method)()]
+    own, first, rest = ["scale"], ["first.weight", "first.bias"], ["rest.0.weight"]
+    affine = ["rest.1.weight", "rest.1.bias"]
+    running = ["rest.1.running_mean", "rest.1.running_var", "rest.1.num_batches_tracked"]
+    assert names("named_parameters") == [*own, *first, *rest, *affine]
+    assert names("named_buffers") == ["count", "cache", *running]
+    assert names("named_modules") == ["", "first", "rest", "rest.0", "rest.1"]
+    assert names("named_children") == ["first", "rest"]
+    assert list(model.state_dict()) == [*own, "count", *first, *rest, *affine, *running]
+
+
+@pytest.mark.torch
+def test_names_of_parameters_buffers_modules_and_state_are_pytorchs():
+    mine, theirs = Block(), torch_block()
+    for method in ("named_parameters", "named_buffers", "named_modules"):
+        names = [name for name, _ in getattr(mine, method)()]
+        assert names == [name for name, _ in getattr(theirs, method)()], method
+    assert list(mine.state_dict()) == list(theirs.state_dict())
+    assert [c for c, _ in mine.named_children()] == ["first", "rest"]
+
+
+@pytest.mark.torch
+def test_state_goes_to_pytorch_and_back_with_the_same_outputs():
+    mine, theirs = Block(), torch_block()
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    theirs.load_state_dict({k: torch.tensor(np.array(v)) for k, v in mine.state_dict().items()})
+    a, b = mine(mg.tensor(x)).numpy(), theirs(torch.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(a, b, atol=1e-5)
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.add_(0.3)
+    mine.load_state_dict(theirs.state_dict())
+    a, b = mine.eval()(mg.tensor(x)).numpy(), theirs.eval()(torch.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_values_of_a_state_may_be_numpy_arrays_numbers_and_tensors_that_require_grad():
     model = Block()
     state = {k: v.numpy().copy() for k, v in model.state_dict().items()}
     state["scale"] = np.full(3, 2.0)
-    if torch is not None:
-        state["scale"] = torch.full((3,), 2.0, requires_grad=True)
     state["first.bias"] = nn.Parameter(mg.full((3,), 4.0))
     state["count"] = 7
     model.load_state_dict(state)
@@ -86,6 +105,15 @@ def test_values_of_a_state_may_be_numpy_arrays_numbers_and_tensors_that_require_
     assert model.first.bias.tolist() == [4, 4, 4]
     assert model.count.item() == 7
     assert model.count.dtype == np.int64
+
+
+@pytest.mark.torch
+def test_values_of_a_state_may_be_pytorchs_tensors_that_require_grad():
+    model = nn.Linear(2, 2)
+    model.load_state_dict(
+        {"weight": torch.full((2, 2), 2.0, requires_grad=True), "bias": torch.zeros(2)}
+    )
+    assert model.weight.tolist() == [[2, 2], [2, 2]]
 
 
 def test_a_state_is_cast_to_the_dtype_of_the_module():

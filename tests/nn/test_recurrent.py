@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layer_truths import recurrent
 
 import minigen as mg
 from minigen import nn
@@ -92,36 +93,67 @@ def test_dropout_lies_between_layers_and_acts_in_training_only():
     np.testing.assert_array_equal(single(x)[0].numpy(), single(x)[0].numpy())
 
 
-if torch is not None:
+BOTH_KINDS = pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+TWO_LAYERS = {"num_layers": 2, "bidirectional": True, "batch_first": True}
 
-    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-    def test_given_states_and_last_states_are_pytorchs(kind):
-        options = {"num_layers": 2, "bidirectional": True, "batch_first": True}
-        layer, twin = getattr(nn, kind)(3, 4, **options), getattr(torch.nn, kind)(3, 4, **options)
-        layer.load_state_dict(twin.state_dict())
-        x, h, c = numbers(2, 5, 3), numbers(4, 2, 4, seed=1), numbers(4, 2, 4, seed=2)
-        x, h, c = (a.astype(np.float32) for a in (x, h, c))
-        ours = (mg.tensor(h), mg.tensor(c)) if kind == "LSTM" else mg.tensor(h)
-        theirs = (torch.tensor(h), torch.tensor(c)) if kind == "LSTM" else torch.tensor(h)
-        out, last = layer(mg.tensor(x), ours)
-        expected, expected_last = twin(torch.tensor(x), theirs)
-        np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), atol=1e-6)
-        pairs = zip(last, expected_last) if kind == "LSTM" else [(last, expected_last)]
-        for a, b in pairs:
-            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), atol=1e-6)
 
-    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-    def test_a_sequence_without_a_batch_is_pytorchs(kind):
-        layer, twin = getattr(nn, kind)(3, 4), getattr(torch.nn, kind)(3, 4)
-        layer.load_state_dict(twin.state_dict())
-        x = numbers(5, 3).astype(np.float32)
-        out, last = layer(mg.tensor(x))
-        expected, expected_last = twin(torch.tensor(x))
-        np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), atol=1e-6)
-        last, expected_last = (
-            (last[1], expected_last[1]) if kind == "LSTM" else (last, expected_last)
-        )
-        np.testing.assert_allclose(last.numpy(), expected_last.detach().numpy(), atol=1e-6)
+def some_states(kind: str) -> list[np.ndarray]:
+    """A sequence and the first states of two layers in two directions."""
+    arrays = [numbers(2, 5, 3), numbers(4, 2, 4, seed=1), numbers(4, 2, 4, seed=2)]
+    return [a.astype(np.float32) for a in (arrays if kind == "LSTM" else arrays[:2])]
+
+
+def run_with_states(layer, kind: str, wrap) -> list:
+    """Output and last states, in one list."""
+    x, *states = map(wrap, some_states(kind))
+    out, last = layer(x, tuple(states) if kind == "LSTM" else states[0])
+    return [out, *last] if kind == "LSTM" else [out, last]
+
+
+@BOTH_KINDS
+def test_given_states_and_last_states_are_those_of_the_definition(kind):
+    layer = getattr(nn, kind)(3, 4, **TWO_LAYERS)
+    state = {k: v.numpy() for k, v in layer.state_dict().items()}
+    expected = recurrent(kind)(state, some_states(kind), 3, 4, bias=True, **TWO_LAYERS)
+    for mine, theirs in zip(run_with_states(layer, kind, mg.tensor), expected, strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs, atol=1e-6)
+
+
+@BOTH_KINDS
+def test_a_sequence_without_a_batch_is_a_batch_of_one(kind):
+    layer = getattr(nn, kind)(3, 4)
+    x = numbers(5, 3).astype(np.float32)
+    out, last = layer(mg.tensor(x))
+    whole, ends = layer(mg.tensor(x[:, None]))
+    np.testing.assert_array_equal(out.numpy(), whole.numpy()[:, 0])
+    pairs = zip(last, ends, strict=True) if kind == "LSTM" else [(last, ends)]
+    for a, b in pairs:
+        np.testing.assert_array_equal(a.numpy(), b.numpy()[:, 0])
+
+
+@pytest.mark.torch
+@BOTH_KINDS
+def test_given_states_and_last_states_are_pytorchs(kind):
+    layer = getattr(nn, kind)(3, 4, **TWO_LAYERS)
+    twin = getattr(torch.nn, kind)(3, 4, **TWO_LAYERS)
+    layer.load_state_dict(twin.state_dict())
+    mine = run_with_states(layer, kind, mg.tensor)
+    theirs = run_with_states(twin, kind, torch.tensor)
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.torch
+@BOTH_KINDS
+def test_a_sequence_without_a_batch_is_pytorchs(kind):
+    layer, twin = getattr(nn, kind)(3, 4), getattr(torch.nn, kind)(3, 4)
+    layer.load_state_dict(twin.state_dict())
+    x = numbers(5, 3).astype(np.float32)
+    out, last = layer(mg.tensor(x))
+    expected, expected_last = twin(torch.tensor(x))
+    np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), atol=1e-6)
+    last, expected_last = (last[1], expected_last[1]) if kind == "LSTM" else (last, expected_last)
+    np.testing.assert_allclose(last.numpy(), expected_last.detach().numpy(), atol=1e-6)
 
 
 def test_mistakes_are_named():

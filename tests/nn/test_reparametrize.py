@@ -28,30 +28,58 @@ def numbers(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-if torch is not None:
+@pytest.mark.parametrize("name", BUILDS)
+def test_weight_norm_is_the_length_times_the_direction(name):
+    build, shape = BUILDS[name]
+    layer = nn.weight_norm(build(nn)).double()
+    layer.weight_g.data *= 1.5
+    g, v = layer.weight_g.numpy(), layer.weight_v.numpy()
+    layer(mg.tensor(numbers(shape)))
+    for i in range(len(v)):  # along the first dimension
+        expected = g[i] * v[i] / np.sqrt((v[i] ** 2).sum())
+        np.testing.assert_allclose(layer.weight.numpy()[i], expected, atol=1e-12)
 
-    @pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
-    @pytest.mark.parametrize("name", BUILDS)
-    def test_outputs_gradients_and_buffers_are_pytorchs(norm, name):
-        build, shape = BUILDS[name]
-        layer = getattr(nn, norm)(build(nn)).double()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            twin = getattr(torch.nn.utils, norm)(build(torch.nn)).double()
-        layer.load_state_dict(twin.state_dict())
-        for seed in range(3):  # three forwards: the power iteration goes on alike
-            x = numbers(shape, seed)
-            layer.zero_grad()
-            twin.zero_grad()
-            ours, theirs = layer(mg.tensor(x)), twin(torch.tensor(x))
-            np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), atol=1e-9)
-            (ours * ours).sum().backward()
-            (theirs * theirs).sum().backward()
-            for key, parameter in twin.named_parameters():
-                mine = dict(layer.named_parameters())[key].grad.numpy()
-                np.testing.assert_allclose(mine, parameter.grad.numpy(), atol=1e-8)
-        for key, value in twin.state_dict().items():
-            np.testing.assert_allclose(layer.state_dict()[key].numpy(), value.numpy(), atol=1e-9)
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_spectral_norm_divides_by_what_the_power_iteration_has_found(name):
+    build, shape = BUILDS[name]
+    layer = nn.spectral_norm(build(nn), generator=mg.Generator(0)).double()
+    weight = layer.weight_orig.numpy()
+    rows = 1 if name == "ConvTranspose2d" else 0  # where the outputs are
+    matrix = np.moveaxis(weight, rows, 0).reshape(weight.shape[rows], -1)
+    u, v = layer.weight_u.numpy(), layer.weight_v.numpy()
+    for seed in range(3):
+        v = matrix.T @ u / np.linalg.norm(matrix.T @ u)
+        u = matrix @ v / np.linalg.norm(matrix @ v)
+        layer(mg.tensor(numbers(shape, seed)))
+        np.testing.assert_allclose(layer.weight.numpy(), weight / (u @ matrix @ v), atol=1e-12)
+        np.testing.assert_allclose(layer.weight_u.numpy(), u, atol=1e-12)
+        np.testing.assert_allclose(layer.weight_v.numpy(), v, atol=1e-12)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+@pytest.mark.parametrize("name", BUILDS)
+def test_outputs_gradients_and_buffers_are_pytorchs(norm, name):
+    build, shape = BUILDS[name]
+    layer = getattr(nn, norm)(build(nn)).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        twin = getattr(torch.nn.utils, norm)(build(torch.nn)).double()
+    layer.load_state_dict(twin.state_dict())
+    for seed in range(3):  # three forwards: the power iteration goes on alike
+        x = numbers(shape, seed)
+        layer.zero_grad()
+        twin.zero_grad()
+        ours, theirs = layer(mg.tensor(x)), twin(torch.tensor(x))
+        np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), atol=1e-9)
+        (ours * ours).sum().backward()
+        (theirs * theirs).sum().backward()
+        for key, parameter in twin.named_parameters():
+            mine = dict(layer.named_parameters())[key].grad.numpy()
+            np.testing.assert_allclose(mine, parameter.grad.numpy(), atol=1e-8)
+    for key, value in twin.state_dict().items():
+        np.testing.assert_allclose(layer.state_dict()[key].numpy(), value.numpy(), atol=1e-9)
 
 
 def test_spectral_norm_brings_the_largest_singular_value_to_1():
@@ -75,8 +103,9 @@ def test_evaluation_does_not_iterate_and_its_state_is_saved():
     assert not np.array_equal(layer.weight_u.numpy(), before["weight_u"])
 
 
-def test_gradients_pass_through_sigma():
-    layer = nn.spectral_norm(nn.Linear(3, 2)).double().eval()
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_gradients_pass_through_length_and_sigma(norm):
+    layer = getattr(nn, norm)(nn.Linear(3, 2)).double().eval()
     x = mg.tensor(numbers((2, 3)), requires_grad=True)
     check_grads(layer, [x], parameters=list(layer.parameters()), order=2)
 
