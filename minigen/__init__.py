@@ -23,14 +23,17 @@ from minigen.ops.convolution import *
 from minigen.ops.coupling import *
 from minigen.ops.creation import *
 from minigen.ops.dense import *
+from minigen.ops.diagonal import *
 from minigen.ops.einsum import *
 from minigen.ops.elementwise import *
 from minigen.ops.indexing import *
 from minigen.ops.linalg import *
 from minigen.ops.loss import *
 from minigen.ops.masking import *
+from minigen.ops.norm import *
 from minigen.ops.normalization import *
 from minigen.ops.pooling import *
+from minigen.ops.prod import *
 from minigen.ops.random import *
 from minigen.ops.reduction import *
 from minigen.ops.shape import *

@@ -35,8 +35,8 @@ from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
 from minigen.ops.convolution import conv2d
 from minigen.ops.creation import empty, eye, tensor, zeros
+from minigen.ops.diagonal import tril, triu
 from minigen.ops.elementwise import exp
-from minigen.ops.indexing import tril, triu
 from minigen.ops.linalg import inv, linear, matmul, slogdet
 from minigen.ops.random import Generator
 from minigen.ops.shape import broadcast_to

@@ -25,8 +25,8 @@ from minigen.nn._arguments import positive
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
 from minigen.ops.linalg import matmul
+from minigen.ops.norm import norm
 from minigen.ops.random import Generator, default_generator
-from minigen.ops.reduction import norm
 
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
 

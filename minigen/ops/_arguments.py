@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from minigen.autograd.operation import functions
+
 
 def one_dim(dim: Any, ndim: int, name: str = "dim") -> int:
     """``dim`` as an index in 0 … ndim-1.
@@ -37,6 +41,11 @@ def some_dims(dim: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
     if len(set(dims)) != len(dims):
         raise ValueError(f"{name} names a dimension twice: {tuple(dim)}")
     return dims
+
+
+def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
+    """The same for a reduction, where an empty ``dim`` means all, as in PyTorch."""
+    return some_dims(None if dim == () or dim == [] else dim, ndim)
 
 
 def spread(value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ...]:
@@ -83,3 +92,17 @@ def unpack(args: tuple[Any, ...]) -> tuple[Any, ...]:
 def reduced_shape(shape: tuple[int, ...], dim: tuple[int, ...]) -> tuple[int, ...]:
     """``shape`` with the dimensions ``dim`` kept as length 1."""
     return tuple([1 if d in dim else n for d, n in enumerate(shape)])
+
+
+def converted(x: Any, dtype: Any) -> Any:
+    """The tensor ``x`` in another dtype first, if one is given (the ``dtype=`` of reductions)."""
+    if dtype is None or x.dtype == np.dtype(dtype):
+        return x
+    return functions.cast(x, dtype=np.dtype(dtype))
+
+
+def summable(x: Any, dtype: Any) -> Any:
+    """The same for sums and products: with no ``dtype``, integers and booleans become int64."""
+    if dtype is None and x.dtype.kind in "biu":
+        dtype = np.int64
+    return converted(x, dtype)

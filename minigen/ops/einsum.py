@@ -20,7 +20,8 @@ import string
 
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
-from minigen.ops.linalg import diagonal, matmul
+from minigen.ops.diagonal import diagonal
+from minigen.ops.linalg import matmul
 from minigen.ops.reduction import sum as sum_over
 
 __all__ = [
@@ -91,7 +92,7 @@ def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
             second = term.index(c, first + 1)
             if x.shape[first] != x.shape[second]:
                 raise ValueError(f"einsum: {c!r} is {x.shape[first]} and also {x.shape[second]}")
-            x = diagonal(x, first, second)
+            x = diagonal(x, 0, first, second)
             term = term[:first] + term[first + 1 : second] + term[second + 1 :] + c
     return x, term
 

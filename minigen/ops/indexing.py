@@ -30,8 +30,6 @@ __all__ = [
     "scatter_add",
     "sort",
     "topk",
-    "tril",
-    "triu",
 ]
 
 # ---------------------------------------------------------------- x[index]
@@ -359,24 +357,3 @@ def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
     indices = argsort(input, dim, descending=True)
     indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
     return _gather(input, indices, dim=dim), indices
-
-
-# ---------------------------------------------------------------- triangles
-
-
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """``input`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(_triangle(input, diagonal)), input, 0.0)
-
-
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """``input`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(~_triangle(input, diagonal - 1)), input, 0.0)
-
-
-def _triangle(x: Tensor, diagonal: int) -> Any:
-    if x.ndim < 2:
-        raise ValueError(f"a triangle needs at least two dimensions, got shape {x.shape}")
-    xp = active.backend.xp
-    rows, columns = x.shape[-2:]
-    return xp.arange(columns)[None, :] - xp.arange(rows)[:, None] <= diagonal

@@ -14,15 +14,14 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
-from minigen.backends import active
-from minigen.ops._arguments import one_dim
+from minigen.ops._results import SignAndLogarithm
 from minigen.ops.product import add_bias, product
 
 __all__ = [
+    "addmm",
     "bmm",
     "cholesky",
     "det",
-    "diagonal",
     "dot",
     "inv",
     "linear",
@@ -31,8 +30,6 @@ __all__ = [
     "mm",
     "outer",
     "slogdet",
-    "solve",
-    "trace",
 ]
 
 # ---------------------------------------------------------------- products
@@ -91,21 +88,50 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return out.squeeze(-1) if right else out
 
 
-mm = bmm = matmul
+def _need_dims(name: str, ndim: int, **operands: Tensor) -> None:
+    kind = {1: "a vector", 2: "a matrix", 3: "a batch of matrices"}[ndim]
+    for argument, x in operands.items():
+        if x.ndim != ndim:
+            raise ValueError(f"{name}: {argument} must be {kind}, got shape {x.shape}")
 
 
-def dot(input: Tensor, other: Tensor) -> Tensor:
-    """``Σ xᵢ otherᵢ`` of two vectors."""
-    if input.ndim != 1 or other.ndim != 1:
-        raise ValueError(f"dot needs two vectors, got {input.shape} and {other.shape}")
-    return matmul(input, other)
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices: (n, k), (k, m) -> (n, m)."""
+    _need_dims("mm", 2, input=input, mat2=mat2)
+    return matmul(input, mat2)
 
 
-def outer(input: Tensor, other: Tensor) -> Tensor:
-    """``out[i, j] = x[i] · other[j]`` of two vectors."""
-    if input.ndim != 1 or other.ndim != 1:
-        raise ValueError(f"outer needs two vectors, got {input.shape} and {other.shape}")
-    return input.reshape(-1, 1) * other.reshape(1, -1)
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices: (N, n, k), (N, k, m) -> (N, n, m)."""
+    _need_dims("bmm", 3, input=input, mat2=mat2)
+    if input.shape[0] != mat2.shape[0]:
+        raise ValueError(f"bmm: the batches differ: {input.shape} and {mat2.shape}")
+    return matmul(input, mat2)
+
+
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """``beta · input + alpha · (mat1 @ mat2)``; ``input`` broadcasts, beta = 0 leaves it out."""
+    _need_dims("addmm", 2, mat1=mat1, mat2=mat2)
+    product = matmul(mat1, mat2)
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return product
+    return product + (input if beta == 1 else input * beta)
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """``Σ xᵢ tensorᵢ`` of two vectors."""
+    _need_dims("dot", 1, input=input, tensor=tensor)
+    return matmul(input, tensor)
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """``out[i, j] = x[i] · vec2[j]`` of two vectors."""
+    _need_dims("outer", 1, input=input, vec2=vec2)
+    return input.reshape(-1, 1) * vec2.reshape(1, -1)
 
 
 @primitive(name="linear")
@@ -204,10 +230,10 @@ def signdet(b, x):
     return b.xp.linalg.slogdet(x)[0]
 
 
-def slogdet(input: Tensor) -> tuple[Tensor, Tensor]:
+def slogdet(input: Tensor) -> SignAndLogarithm:
     """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
     _check_square("slogdet", input)
-    return signdet(input), logabsdet(input)
+    return SignAndLogarithm(signdet(input), logabsdet(input))
 
 
 def det(input: Tensor) -> Tensor:
@@ -241,14 +267,27 @@ _solve.rules(
 )
 
 
-def solve(input: Tensor, other: Tensor) -> Tensor:
-    """The solution of ``x · out = other``: (…, n, n) and (…, n, k), or (n,) for one vector."""
-    _check_square("solve", input)
-    if other.ndim == 1:
-        return solve(input, other.reshape(-1, 1)).squeeze(-1)
-    if other.ndim < 2 or other.shape[-2] != input.shape[-1]:
-        raise ValueError(f"solve: {input.shape} does not fit the right-hand side {other.shape}")
-    return _solve(input, other)
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """The solution X of ``A X = B``, or of ``X A = B`` if not ``left``.
+
+    Args:
+        A: (…, n, n).
+        B: (…, n, k); or vectors, (n,) or (…, n) with exactly the batch of ``A``.
+        left: on which side A stands.
+
+    Raises:
+        ValueError: the shapes do not fit, or a matrix is singular.
+    """
+    _check_square("solve", A)
+    if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1]):
+        if not left:
+            raise ValueError(f"solve: with left=False B must hold matrices, got shape {B.shape}")
+        return solve(A, B.unsqueeze(-1)).squeeze(-1)
+    if not left:
+        return solve(A.mT, B.mT).mT
+    if B.ndim < 2 or B.shape[-2] != A.shape[-1]:
+        raise ValueError(f"solve: A {A.shape} does not fit the right-hand side {B.shape}")
+    return _solve(A, B)
 
 
 @primitive(name="cholesky")
@@ -282,23 +321,11 @@ def halved_tril(b, x):
 halved_tril.rules(x=lambda f, g: f.halved_tril(g))
 
 
-def cholesky(input: Tensor) -> Tensor:
-    """The lower triangular L with ``L Lᵀ = x`` for symmetric positive definite matrices."""
+def cholesky(input: Tensor, upper: bool = False) -> Tensor:
+    """The lower triangular L with ``L Lᵀ = x`` for symmetric positive definite matrices.
+
+    With ``upper``, the upper triangular Lᵀ.
+    """
     _check_square("cholesky", input)
-    return _cholesky(input)
-
-
-def diagonal(input: Tensor, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
-    first, second = one_dim(dim1, input.ndim, "dim1"), one_dim(dim2, input.ndim, "dim2")
-    if first == second:
-        raise ValueError(f"dim1 and dim2 must differ, got {dim1} and {dim2}")
-    order = [d for d in range(input.ndim) if d not in (first, second)] + [first, second]
-    moved = functions.permute(input, dims=tuple(order))
-    places = active.backend.xp.arange(min(moved.shape[-2:]))
-    return functions.getitem(moved, index=(Ellipsis, places, places))
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of the diagonal of the last two dimensions."""
-    return diagonal(input).sum(-1)
+    lower = _cholesky(input)
+    return lower.mT if upper else lower

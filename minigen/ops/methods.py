@@ -16,10 +16,13 @@ from minigen.autograd.tensor import Tensor
 from minigen.ops import (
     activation,
     comparison,
+    diagonal,
     elementwise,
     indexing,
     linalg,
     masking,
+    norm,
+    prod,
     reduction,
     shape,
 )
@@ -33,12 +36,15 @@ _METHODS = {
     "greater greater_equal logical_and logical_or logical_not",
     masking: "masked_fill masked_select nonzero",
     activation: "relu tanh sigmoid softplus erf",
-    reduction: "sum mean var std norm amax amin max min argmax argmin prod cumsum any all "
+    reduction: "sum mean var std amax amin max min argmax argmin cumsum any all "
     "logsumexp softmax log_softmax",
     shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to "
     "expand split chunk unbind repeat repeat_interleave flip roll",
-    indexing: "gather scatter scatter_add index_select argsort sort topk tril triu",
-    linalg: "matmul dot outer inv det slogdet trace diagonal",
+    indexing: "gather scatter scatter_add index_select argsort sort topk",
+    linalg: "matmul mm bmm addmm dot outer det logdet slogdet cholesky",
+    diagonal: "diag diagonal trace tril triu",
+    norm: "norm",
+    prod: "prod cumprod",
 }
 
 

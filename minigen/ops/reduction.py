@@ -2,7 +2,8 @@
 
 The gradient of a sum is a broadcast and the gradient of a broadcast is a sum; everything
 here is built on that pair. ``dim`` is one dimension, several, or None for all; with
-``keepdim=True`` the reduced dimensions stay, with length 1. Names are PyTorch's.
+``keepdim=True`` the reduced dimensions stay, with length 1; ``dtype`` converts the input first.
+Names, defaults and meaning are PyTorch's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
-from minigen.ops._arguments import one_dim, reduced_shape, some_dims
+from minigen.ops._arguments import (
+    converted,
+    one_dim,
+    reduced_dims,
+    reduced_shape,
+    some_dims,
+    summable,
+)
+from minigen.ops._results import ValuesAndIndices
 
 __all__ = [
     "all",
@@ -29,12 +38,12 @@ __all__ = [
     "max",
     "mean",
     "min",
-    "norm",
-    "prod",
     "softmax",
     "std",
+    "std_mean",
     "sum",
     "var",
+    "var_mean",
 ]
 
 Dim = int | tuple[int, ...] | list[int] | None
@@ -74,22 +83,23 @@ _mean.rules(
 )
 
 
-def sum(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """``Σ x`` over ``dim``; of an empty dimension, 0."""
-    return _sum(input, dim=some_dims(dim, input.ndim), keepdim=keepdim)
+def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """``Σ x`` over ``dim``; of an empty dimension, 0. Integers and booleans give int64."""
+    input = summable(input, dtype)
+    return _sum(input, dim=reduced_dims(dim, input.ndim), keepdim=keepdim)
 
 
-def mean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """``Σ x / n`` over ``dim``.
 
     Raises:
         ValueError: the mean of no elements is asked for.
         TypeError: ``input`` holds integers or booleans.
     """
-    dims = some_dims(dim, input.ndim)
+    input = converted(input, dtype)
+    dims = reduced_dims(dim, input.ndim)
     _need_elements("mean", input, dims)
-    if input.dtype.kind != "f":
-        raise TypeError(f"mean needs a floating-point tensor, got {input.dtype}")
+    _need_float("mean", input)
     return _mean(input, dim=dims, keepdim=keepdim)
 
 
@@ -98,22 +108,92 @@ def _need_elements(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
         raise ValueError(f"{name} needs at least one element along dim, got shape {x.shape}")
 
 
-def var(input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
-    """``Σ (x - mean)² / (n - 1)``, or ``/ n`` with ``unbiased=False``."""
-    dims = some_dims(dim, input.ndim)
-    _need_elements("var", input, dims)
-    centred = input - mean(input, dims, keepdim=True)
-    count = _count(input.shape, dims) - (1 if unbiased else 0)
+def _need_float(name: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
+
+
+def var(
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """``Σ (x - mean)² / (n - correction)``.
+
+    Args:
+        input: any shape.
+        dim: dimensions to reduce, or None for all. A boolean here is ``unbiased``.
+        unbiased: ``correction=1`` if true, else 0.
+        keepdim: keep the reduced dimensions, with length 1.
+        correction: what is subtracted from the number n of values.
+
+    Raises:
+        ValueError: n is not larger than the correction.
+        TypeError: ``input`` holds integers or booleans.
+    """
+    return _spread("var", input, dim, unbiased, keepdim, correction)[0]
+
+
+def std(
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """``√var``, with slope 0 where the variance is 0."""
+    return functions.safe_sqrt(_spread("std", input, dim, unbiased, keepdim, correction)[0])
+
+
+def var_mean(
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The pair ``(var, mean)``."""
+    return _spread("var_mean", input, dim, unbiased, keepdim, correction)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The pair ``(std, mean)``."""
+    variance, middle = _spread("std_mean", input, dim, unbiased, keepdim, correction)
+    return functions.safe_sqrt(variance), middle
+
+
+def _spread(
+    name: str, x: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean over ``dim``."""
+    if isinstance(dim, bool):  # var(x, False), as PyTorch allows
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased else 0
+    dims = reduced_dims(dim, x.ndim)
+    _need_float(name, x)
+    _need_elements(name, x, dims)
+    count = _count(x.shape, dims) - correction
     if count <= 0:
         raise ValueError(
-            f"var with unbiased=True needs at least two elements, got shape {input.shape}"
+            f"{name} needs more than {correction} elements along dim (its correction), "
+            f"got shape {x.shape}"
         )
-    return sum(functions.square(centred), dims, keepdim) * (1 / count)
-
-
-def std(input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False) -> Tensor:
-    """``√var``, with slope 0 where the variance is 0."""
-    return functions.safe_sqrt(var(input, dim, unbiased, keepdim))
+    middle = mean(x, dims, keepdim=True)
+    variance = sum(functions.square(x - middle), dims, keepdim) * (1 / count)
+    return variance, middle if keepdim else middle.reshape(variance.shape)
 
 
 @primitive
@@ -123,29 +203,6 @@ def safe_sqrt(b, x):
 
 
 safe_sqrt.rules(x=lambda f, g, out: f.where(out > 0, g * 0.5 / f.where(out > 0, out, 1.0), 0.0))
-
-
-def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """``(Σ |x|^p)^(1/p)``; the gradient at x = 0 is 0, where the true one does not exist.
-
-    A gradient penalty meets that point (a constant critic has gradient 0), and a plain
-    ``√Σx²`` turns it into NaN.
-
-    Raises:
-        ValueError: ``p`` is not positive.
-    """
-    dims = some_dims(dim, input.ndim)
-    if p == 2:
-        return functions.safe_sqrt(sum(functions.square(input), dims, keepdim))
-    if p == 1:
-        return sum(functions.absolute(input), dims, keepdim)
-    if p == math.inf:
-        return amax(functions.absolute(input), dims, keepdim)
-    if not p > 0:
-        raise ValueError(f"p must be > 0, got {p}")
-    total = sum(functions.absolute(input) ** p, dims, keepdim)
-    zero = total == 0
-    return functions.where(zero, 0.0, functions.where(zero, 1.0, total) ** (1 / p))
 
 
 # ---------------------------------------------------------------- extremes
@@ -177,14 +234,14 @@ _amin.rules(x=_extreme_rule)
 
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest value over ``dim``; equal winners share the gradient evenly."""
-    dims = some_dims(dim, input.ndim)
+    dims = reduced_dims(dim, input.ndim)
     _need_elements("amax", input, dims)
     return _amax(input, dim=dims, keepdim=keepdim)
 
 
 def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest value over ``dim``; equal winners share the gradient evenly."""
-    dims = some_dims(dim, input.ndim)
+    dims = reduced_dims(dim, input.ndim)
     _need_elements("amin", input, dims)
     return _amin(input, dim=dims, keepdim=keepdim)
 
@@ -215,101 +272,48 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _argmin(input, dim=dims, keepdim=keepdim)
 
 
-def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The largest value of all; or, along one ``dim``, the pair (values, indices)."""
+def max(
+    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Any = None
+) -> Any:
+    """The largest value of all; or, along one ``dim``, the pair (values, indices).
+
+    ``max(input, other)``, where ``other`` is a tensor, is ``maximum``: element by element.
+    """
+    if isinstance(dim, Tensor):
+        dim, other = None, dim
+    if other is not None:
+        return functions.maximum(input, other)
     if dim is None:
         return amax(input)
     indices = argmax(input, dim, keepdim=True)
     return _with_indices(input, indices, dim, keepdim)
 
 
-def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The smallest value of all; or, along one ``dim``, the pair (values, indices)."""
+def min(
+    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Any = None
+) -> Any:
+    """The smallest value of all; or, along one ``dim``, the pair (values, indices).
+
+    ``min(input, other)``, where ``other`` is a tensor, is ``minimum``: element by element.
+    """
+    if isinstance(dim, Tensor):
+        dim, other = None, dim
+    if other is not None:
+        return functions.minimum(input, other)
     if dim is None:
         return amin(input)
     indices = argmin(input, dim, keepdim=True)
     return _with_indices(input, indices, dim, keepdim)
 
 
-def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
+def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
     values = functions.gather(x, indices, dim=one_dim(dim, x.ndim))
     if keepdim:
-        return values, indices
-    return values.squeeze(dim), indices.squeeze(dim)
+        return ValuesAndIndices(values, indices)
+    return ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
-# ---------------------------------------------------------------- products and running sums
-
-
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """``Π x`` over one ``dim``, or over all."""
-    if dim is None or input.ndim == 0:
-        some_dims(dim, input.ndim)
-        product = _prod(input.reshape(-1), dim=0, keepdim=False)
-        return product.reshape((1,) * input.ndim) if keepdim else product
-    return _prod(input, dim=one_dim(dim, input.ndim), keepdim=keepdim)
-
-
-@primitive(name="prod")
-def _prod(b, x, *, dim, keepdim):
-    """``Π x`` over ``dim``."""
-    return b.xp.prod(x, axis=dim, keepdims=keepdim)
-
-
-def _prod_rule(f: Any, g: Any, x: Any, x_shape: Any, dim: int) -> Any:
-    """d/dxᵢ Πxⱼ = Π_{j≠i} xⱼ: all the factors to the left, times all those to the right.
-
-    Written without a division, so that factors of 0 are no special case.
-    """
-    left = f.cumprod_exclusive(x, dim=dim, reverse=False)
-    right = f.cumprod_exclusive(x, dim=dim, reverse=True)
-    return f.reshape(g, shape=reduced_shape(x_shape, (dim,))) * left * right
-
-
-_prod.rules(x=_prod_rule)
-
-
-@primitive
-def cumprod_exclusive(b, x, *, dim, reverse):
-    """The product of all entries before each one along ``dim`` (after it, if ``reverse``)."""
-    xp = b.xp
-    moved = xp.moveaxis(x, dim, 0)
-    out = xp.ones_like(moved)
-    if moved.shape[0] > 1:
-        if reverse:
-            out[:-1] = xp.cumprod(moved[:0:-1], axis=0)[::-1]
-        else:
-            out[1:] = xp.cumprod(moved[:-1], axis=0)
-    return xp.moveaxis(out, 0, dim)
-
-
-def _cumprod_exclusive_rule(f: Any, g: Any, x: Any, x_shape: Any, dim: int, reverse: bool) -> Any:
-    """out_i = Π_{j<i} x_j, so dL/dx_k = Σ_{i>k} g_i · Π_{j<i, j≠k} x_j, term by term."""
-    length = x_shape[dim]
-    columns = []
-    for k in range(length):
-        others = _without(f, x, dim, k)
-        products = f.cumprod_exclusive(others, dim=dim, reverse=reverse)
-        reached = range(k) if reverse else range(k + 1, length)
-        total = f.zeros_like(_at(f, x, dim, k))
-        for i in reached:
-            total = total + _at(f, g, dim, i) * _at(f, products, dim, i)
-        columns.append(total)
-    return f.concatenate(*columns, dim=dim) if columns else f.zeros_like(x)
-
-
-def _at(f: Any, x: Any, dim: int, i: int) -> Any:
-    return f.getitem(x, index=(slice(None),) * dim + (slice(i, i + 1),))
-
-
-def _without(f: Any, x: Any, dim: int, k: int) -> Any:
-    """``x`` with entry k along ``dim`` replaced by 1."""
-    before = f.getitem(x, index=(slice(None),) * dim + (slice(0, k),))
-    after = f.getitem(x, index=(slice(None),) * dim + (slice(k + 1, None),))
-    return f.concatenate(before, f.ones_like(_at(f, x, dim, k)), after, dim=dim)
-
-
-cumprod_exclusive.rules(x=_cumprod_exclusive_rule)
+# ---------------------------------------------------------------- running sums
 
 
 @primitive(name="cumsum")
@@ -323,8 +327,9 @@ def _cumsum(b, x, *, dim, reverse):
 _cumsum.rules(x=lambda f, g, dim, reverse: f.cumsum(g, dim=dim, reverse=not reverse))
 
 
-def cumsum(input: Tensor, dim: int) -> Tensor:
-    """``out_i = Σ_{j≤i} x_j`` along ``dim``."""
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """``out_i = Σ_{j≤i} x_j`` along ``dim``; integers and booleans give int64."""
+    input = summable(input, dtype)
     if input.ndim == 0:
         one_dim(dim, 0)
         return functions.alias(input)
@@ -412,16 +417,18 @@ def _log_softmax(b, x, *, dim):
 _log_softmax.rules(x=lambda f, g, out, dim: g - f.exp(out) * f.sum(g, dim=(dim,), keepdim=True))
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``eˣ / Σ eˣ`` along ``dim``: positive, summing to 1."""
+    input = converted(input, dtype)
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return softmax(input.reshape(1), 0).reshape(())
     return _softmax(input, dim=dims) if input.numel() else functions.alias(input)
 
 
-def log_softmax(input: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``x - ln Σ eˣ`` along ``dim``: the logarithm of softmax, without underflow."""
+    input = converted(input, dtype)
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return log_softmax(input.reshape(1), 0).reshape(())

@@ -54,6 +54,7 @@ class Spec:
         differentiable: whether there are gradients to check.
         integers: also run it on integer and boolean inputs, where PyTorch accepts them.
         order: up to which order the gradients are compared.
+        keeps_dtype: whether floats come out as they went in.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Spec:
     differentiable: bool = True
     integers: bool = False
     order: int = 2
+    keeps_dtype: bool = True
 
     def function(self) -> Callable[..., Any]:
         """The function on tensors."""

@@ -314,7 +314,7 @@ TABLES = [
     ),
 ]
 
-# ---------------------------------------------------------------- order and triangles
+# ---------------------------------------------------------------- order
 
 
 @st.composite
@@ -345,12 +345,6 @@ def _np_topk(x: Any, k: int, dim: int) -> Any:
     )  # fmt: skip
 
 
-@st.composite
-def _triangle(draw: Any) -> Case:
-    x = draw(arrays(draw(shapes(min_dims=2))))
-    return Case((x,), {"diagonal": draw(st.integers(-3, 3))})
-
-
 ORDER = [
     Spec(
         "argsort",
@@ -370,8 +364,6 @@ ORDER = [
     ),
     Spec("topk", _ordered(k=True).filter(lambda case: case.arrays[0].ndim > 0), numpy=_np_topk,
          torch=lambda x, k, dim: tuple(torch.topk(x, k, dim))),
-    Spec("tril", _triangle(), numpy=lambda x, diagonal: np.tril(x, diagonal), torch="tril"),
-    Spec("triu", _triangle(), numpy=lambda x, diagonal: np.triu(x, diagonal), torch="triu"),
 ]  # fmt: skip
 
 SPECS = [*READS, *SCATTERS, *TABLES, *ORDER]

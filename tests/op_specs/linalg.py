@@ -34,6 +34,24 @@ def _products(draw: Any) -> Case:
 
 
 @st.composite
+def _stacks(draw: Any, batches: int) -> Case:
+    """Two matrices, or two batches of equally many."""
+    lead = tuple([draw(st.integers(0, 3)) for _ in range(batches)])
+    n, k, m = (draw(st.integers(0, 3)) for _ in range(3))
+    return Case((draw(arrays((*lead, n, k))), draw(arrays((*lead, k, m)))))
+
+
+@st.composite
+def _added(draw: Any) -> Case:
+    """A product, and something that broadcasts to it."""
+    left, right = draw(_stacks(0)).arrays
+    n, m = left.shape[0], right.shape[1]
+    x = draw(arrays(draw(st.sampled_from([(n, m), (m,), (1, m), (n, 1), ()]))))
+    factors = {name: draw(st.sampled_from([1, 2, -0.5])) for name in ("beta", "alpha")}
+    return Case((x, left, right), factors if draw(st.booleans()) else {})
+
+
+@st.composite
 def _vectors(draw: Any, same: bool = True) -> Case:
     n = draw(st.integers(0, 5))
     return Case((draw(arrays((n,))), draw(arrays((n if same else draw(st.integers(0, 4)),)))))
@@ -78,7 +96,11 @@ PRODUCTS = [
     Spec("dense", _dense(), torch=_torch_dense, ops=("dense",),
          numpy=lambda x, w, b, activation, slope: ACTIVATIONS[activation](x @ w.T + b, slope)),
     Spec("matmul", _products(), numpy=np.matmul, torch="matmul", ops=("matmul",),
-         aliases=("mm", "bmm", "linalg.matmul")),
+         aliases=("linalg.matmul",)),
+    Spec("mm", _stacks(0), numpy=np.matmul, torch="mm"),
+    Spec("bmm", _stacks(1), numpy=np.matmul, torch="bmm"),
+    Spec("addmm", _added(), torch="addmm",
+         numpy=lambda x, y, z, beta=1, alpha=1: beta * x + alpha * (y @ z)),
     Spec("dot", _vectors(), numpy=np.dot, torch="dot"),
     Spec("outer", _vectors(same=False), numpy=np.outer, torch="outer"),
     Spec("linear", _linear(bias=True), numpy=lambda x, w, b: x @ w.T + b,
@@ -112,35 +134,32 @@ def _one_matrix(kind: str = "any") -> Any:
 
 @st.composite
 def _system(draw: Any) -> Case:
+    """Matrices, and right-hand sides: one vector, a vector for each, matrices, one matrix."""
     a = draw(square())
-    n = a.shape[-1]
-    lead = a.shape[:-2] if draw(st.booleans()) else ()
-    if lead == () and draw(st.booleans()):
+    n, lead = a.shape[-1], a.shape[:-2]
+    kind = draw(st.sampled_from(["vector", "vectors", "matrices", "one matrix"]))
+    if kind == "vector":
         return Case((a, draw(arrays((n,)))))
-    return Case((a, draw(arrays((*lead, n, draw(st.integers(0, 3)))))))
+    if kind == "vectors":
+        return Case((a, draw(arrays((*lead, n)))))
+    left, columns = draw(st.booleans()), draw(st.integers(0, 3))
+    if kind == "one matrix" and (columns if left else n) == n:  # else it may look like vectors
+        lead, columns = (), n + 1
+    shape = (n, columns) if left else (columns, n)
+    return Case((a, draw(arrays((*lead, *shape)))), {"left": left})
 
 
-def _np_solve(a: Any, y: Any) -> Any:
-    return np.linalg.solve(a, y[:, None])[..., 0] if y.ndim == 1 else np.linalg.solve(a, y)
-
-
-def _torch_solve(a: Any, y: Any) -> Any:
-    if y.ndim == 1:
-        return torch.linalg.solve(a, y[:, None])[..., 0]
-    # All batches spelled out: PyTorch reads a (B, n) beside (B, n, n) as vectors, NumPy does not.
-    return torch.linalg.solve(a, y.expand(*a.shape[:-2], *y.shape[-2:]))
+def _np_solve(a: Any, y: Any, left: bool = True) -> Any:
+    if not left:
+        return np.swapaxes(_np_solve(np.swapaxes(a, -1, -2), np.swapaxes(y, -1, -2)), -1, -2)
+    if y.ndim == 1 or y.shape == a.shape[:-1]:
+        return np.linalg.solve(a, y[..., None])[..., 0]
+    return np.linalg.solve(a, y)
 
 
 def _symmetric(function: Any) -> Any:
     """Cholesky reads one triangle only; a symmetric argument makes its gradient unambiguous."""
     return lambda x: function(0.5 * (x + x.mT))
-
-
-@st.composite
-def _diagonal(draw: Any) -> Case:
-    x = draw(arrays(draw(shapes(min_dims=2, max_dims=4))))
-    first, second = draw(st.permutations(range(x.ndim)))[:2]
-    return Case((x,), {"dim1": first - x.ndim * draw(st.booleans()), "dim2": second})
 
 
 def _torch_slogdet(x: Any) -> Any:
@@ -156,19 +175,17 @@ MATRICES = [
          torch=_torch_slogdet, ops=("logabsdet", "signdet"),
          aliases=("linalg.slogdet",)),
     Spec("logdet", _one_matrix("det"), numpy=lambda x: np.log(np.linalg.det(x)), torch="logdet"),
-    Spec("solve", _system(), numpy=_np_solve, torch=_torch_solve, ops=("solve",),
-         aliases=("linalg.solve",)),
+    Spec("linalg.solve", _system(), numpy=_np_solve, torch="linalg.solve", ops=("solve",)),
     Spec("cholesky", _one_matrix("positive"), call=_symmetric(mg.cholesky),
          numpy=_symmetric(np.linalg.cholesky),
          torch=_symmetric(lambda x: torch.linalg.cholesky(x)), ops=("cholesky", "halved_tril"),
          aliases=("linalg.cholesky",)),
+    Spec("cholesky", _one_matrix("positive"),
+         torch=_symmetric(lambda x: torch.linalg.cholesky(x, upper=True)),
+         call=_symmetric(lambda x: mg.linalg.cholesky(x, upper=True)),
+         numpy=_symmetric(lambda x: np.swapaxes(np.linalg.cholesky(x), -1, -2))),
     Spec("halved_tril", _one_matrix(), call=registry["halved_tril"], ops=("halved_tril",),
          numpy=lambda x: np.tril(x) - 0.5 * x * np.eye(x.shape[-1])),
-    Spec("diagonal", _diagonal(), torch=lambda x, dim1, dim2: torch.diagonal(x, 0, dim1, dim2),
-         numpy=lambda x, dim1, dim2: np.diagonal(x, 0, dim1, dim2),
-         aliases=("linalg.diagonal",)),
-    Spec("trace", _one_matrix(), numpy=lambda x: np.trace(x, axis1=-2, axis2=-1),
-         torch=lambda x: x.diagonal(0, -2, -1).sum(-1)),
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- einsum

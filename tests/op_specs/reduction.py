@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 import minigen as mg
-from minigen.autograd.operation import registry
 
 from .core import (
     DISTINCT,
-    NONZERO,
     REAL,
     Case,
     Domain,
     Spec,
     arrays,
+    binary,
+    integer_arrays,
     masks,
     one_axis,
     shapes,
@@ -70,13 +69,6 @@ def _torch_all_dims(name: str) -> Any:
     )
 
 
-def _np_norm(x: Any, p: float, dim: Any, keepdim: bool) -> Any:
-    size = np.abs(x)
-    if p == math.inf:
-        return size.max(axis=dim, keepdims=keepdim)
-    return (size**p).sum(axis=dim, keepdims=keepdim) ** (1 / p)
-
-
 def _np_logsumexp(x: Any, dim: Any, keepdim: bool) -> Any:
     return np.log(np.exp(x).sum(axis=dim, keepdims=keepdim))
 
@@ -91,73 +83,88 @@ def _np_log_softmax(x: Any, dim: int) -> Any:
     return x - np.log(np.exp(x).sum(axis=dim, keepdims=True))
 
 
-def _with_option(cases: Any, **options: st.SearchStrategy[Any]) -> Any:
-    """The cases with further options drawn."""
-    return st.builds(
-        lambda case, drawn: Case(case.arrays, {**case.options, **drawn}),
-        cases,
-        st.fixed_dictionaries(options),
-    )
+_CORRECTIONS = [
+    {"unbiased": True},
+    {"unbiased": False},
+    {"correction": 0},
+    {"correction": 1},
+    {"correction": 1.5},
+    {},
+]
 
 
 @st.composite
 def _spread_case(draw: Any) -> Case:
     """For var and std: at least two values along ``dim``."""
     case = draw(along(min_side=2, min_dims=1, max_dims=3))
-    return Case(case.arrays, {**case.options, "unbiased": draw(st.booleans())})
+    return Case(case.arrays, {**case.options, **draw(st.sampled_from(_CORRECTIONS))})
 
 
-def _np_var(x: Any, dim: Any, unbiased: bool, keepdim: bool) -> Any:
-    return np.var(x, axis=dim, ddof=int(unbiased), keepdims=keepdim)
+def _np_var(
+    x: Any, dim: Any, keepdim: bool, unbiased: bool = True, correction: float | None = None
+) -> Any:
+    taken = int(unbiased) if correction is None else correction
+    return np.var(x, axis=dim, ddof=taken, keepdims=keepdim)
 
 
-def _torch_prod(x: Any, dim: Any, keepdim: bool) -> Any:
-    if dim is not None:
-        return torch.prod(x, dim, keepdim)
-    return torch.prod(x).reshape((1,) * x.ndim if keepdim else ())
+def _np_with_mean(spread: Any) -> Any:
+    def both(x: Any, **options: Any) -> Any:
+        shape = {"axis": options["dim"], "keepdims": options["keepdim"]}
+        return spread(_np_var(x, **options)), np.mean(x, **shape)
 
+    return both
+
+
+@st.composite
+def _converted(draw: Any) -> Case:
+    """Integers, whose sum in another dtype is asked for."""
+    x = draw(integer_arrays(draw(shapes(min_dims=1, min_side=1, max_side=3)), -3, 4))
+    return Case((x,), {"dim": draw(one_axis(x.ndim)), "dtype": "float64"})
+
+
+def _in_torch(name: str) -> Any:
+    return lambda x, dim, dtype: getattr(torch, name)(x, dim=dim, dtype=getattr(torch, dtype))
+
+
+def _in_float64(function: Any) -> Any:
+    return lambda x, dim, dtype: function(x.astype(dtype), axis=dim)
+
+
+CONVERTED = [
+    Spec(
+        name,
+        _converted(),
+        numpy=_in_float64(numpy),
+        torch=_in_torch(name),
+        differentiable=False,
+        keeps_dtype=False,
+    )
+    for name, numpy in [
+        ("sum", np.sum),
+        ("mean", np.mean),
+        ("prod", np.prod),
+        ("cumsum", np.cumsum),
+        ("cumprod", np.cumprod),
+        ("softmax", lambda x, axis: np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True)),
+        (
+            "log_softmax",
+            lambda x, axis: x - np.log(np.exp(x).sum(axis=axis, keepdims=True)),
+        ),
+    ]
+]
 
 SUMS = [
     Spec("sum", along(empty=True), numpy=_np(np.sum), torch="sum", ops=("sum",), integers=True),
     Spec("mean", along(), numpy=_np(np.mean), torch="mean", ops=("mean",)),
     Spec("var", _spread_case(), numpy=_np_var, torch="var"),
+    Spec("var_mean", _spread_case(), numpy=_np_with_mean(np.copy), torch="var_mean"),
+    Spec("std_mean", _spread_case(), numpy=_np_with_mean(np.sqrt), torch="std_mean"),
     Spec(
         "std",
         _spread_case(),
         numpy=lambda x, **k: np.sqrt(_np_var(x, **k)),
         torch="std",
         ops=("safe_sqrt",),
-    ),
-    Spec(
-        "norm",
-        _with_option(along(NONZERO), p=st.sampled_from([1, 2, 3, 0.5])),
-        numpy=_np_norm,
-        torch=lambda x, p, dim, keepdim: torch.linalg.vector_norm(
-            x, ord=p, dim=dim, keepdim=keepdim
-        ),
-        aliases=("linalg.norm",),
-    ),
-    Spec(
-        "norm",
-        _with_option(along(Domain(0.1, 2, distinct=True)), p=st.just(math.inf)),
-        numpy=_np_norm,
-        torch=lambda x, p, dim, keepdim: torch.linalg.vector_norm(
-            x, ord=p, dim=dim, keepdim=keepdim
-        ),
-    ),
-    Spec(
-        "prod",
-        along(NONZERO, several=False, empty=True, max_side=3),
-        numpy=_np(np.prod),
-        torch=_torch_prod,
-        ops=("prod", "cumprod_exclusive"),
-    ),
-    Spec(
-        "prod",
-        along(Domain(-1.4, 1.4, whole=True), several=False, max_side=3, max_dims=2),
-        numpy=_np(np.prod),
-        torch=_torch_prod,
-        ops=("prod",),
     ),
     Spec(
         "cumsum",
@@ -167,30 +174,7 @@ SUMS = [
         ops=("cumsum",),
         integers=True,
     ),
-    Spec(
-        "cumprod_exclusive",
-        _with_option(
-            along(NONZERO, several=False, keepdim=False, optional=False, min_dims=1, max_side=3),
-            reverse=st.booleans(),
-        ),
-        call=lambda x, dim, reverse: registry["cumprod_exclusive"](
-            x, dim=dim % x.ndim, reverse=reverse
-        ),
-        numpy=lambda x, dim, reverse: _np_exclusive(x, dim, reverse),
-        ops=("cumprod_exclusive",),
-    ),
 ]
-
-
-def _np_exclusive(x: Any, dim: int, reverse: bool) -> Any:
-    out = np.ones_like(x)
-    length = x.shape[dim]
-    at = lambda i: (slice(None),) * (dim % x.ndim) + (i,)
-    for i in range(length):
-        part = range(i + 1, length) if reverse else range(i)
-        for j in part:
-            out[at(i)] = out[at(i)] * x[at(j)]
-    return out
 
 
 def _both(name: str, values: Any, places: Any) -> Any:
@@ -239,6 +223,15 @@ EXTREMES = [
             call=_max_or_min(name),
         )
         for name in ("max", "min")
+    ],
+    *[
+        Spec(
+            name,
+            binary(Domain(-2, -0.1), Domain(0, 2), scalars=False),
+            numpy=numpy,
+            torch=name,
+        )
+        for name, numpy in (("max", np.maximum), ("min", np.minimum))
     ],
     *[
         Spec(
@@ -299,4 +292,4 @@ SOFTMAX = [
     ),
 ]
 
-SPECS = [*SUMS, *EXTREMES, *LOGICAL, *SOFTMAX]
+SPECS = [*SUMS, *CONVERTED, *EXTREMES, *LOGICAL, *SOFTMAX]
