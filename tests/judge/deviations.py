@@ -1,0 +1,27 @@
+"""What differs from PyTorch on purpose, or is not here: the one list, with reasons.
+
+``DEVIATIONS[name]`` maps a pattern (a regular expression, searched in the verdict) to the reason.
+An entry that no longer meets a verdict fails its test, so the list cannot grow stale. What stands
+under a function also goes for the method and the operator of its name.
+"""
+
+from __future__ import annotations
+
+DEVIATIONS: dict[str, dict[str, str]] = {}
+
+NOT_TAKEN = {
+    "out": "results are new tensors: what the tape has kept must not be overwritten",
+    "inplace": "results are new tensors: what the tape has kept must not be overwritten",
+    "device": "a tensor lies in the memory of the active backend (mg.use)",
+    "layout": "tensors are dense",
+    "pin_memory": "transfers are the backend's affair",
+    "memory_format": "memory may lie channels-last underneath; no op asks which",
+    "size_average": "PyTorch itself has replaced it by reduction",
+    "reduce": "PyTorch itself has replaced it by reduction",
+    "sparse": "gradients are dense",
+    "foreach": "parameters lie in one flat buffer: there is one implementation",
+    "fused": "parameters lie in one flat buffer: there is one implementation",
+    "capturable": "mg.capture records every optimizer",
+    "differentiable": "a step of an optimizer is not recorded on the tape",
+}
+"""Arguments of PyTorch's that no function here takes, and why."""
