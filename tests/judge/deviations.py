@@ -24,4 +24,7 @@ NOT_TAKEN = {
     "capturable": "mg.capture records every optimizer",
     "differentiable": "a step of an optimizer is not recorded on the tape",
 }
-"""Arguments of PyTorch's that no function here takes, and why."""
+"""Arguments of PyTorch's that nothing here takes, and why."""
+
+LAYERS_DO_NOT_TAKE = {"dtype": "a layer is made in float32; .double() and .to_dtype() change it"}
+"""Arguments that PyTorch's layers take and minigen's do not."""

@@ -17,14 +17,13 @@ import minigen as mg
 from .samples import OPS
 
 TABLE = [*op_db, *OPS]
-NAMES = {name for info in TABLE for name in (info.name, *(a.name for a in info.aliases))}
+NAMES = {info.name for info in TABLE}
 
 SPACES = (
     ("", torch),
     ("nn.functional.", torch.nn.functional),
     ("linalg.", torch.linalg),
     ("special.", torch.special),
-    ("", torch.Tensor),
 )
 """Where a public function of minigen may have its namesake, the nearest first."""
 
@@ -87,6 +86,8 @@ def namesake(name: str) -> str | None:
         value = getattr(space, last, None)
         if callable(value) and not isinstance(value, (type, types.ModuleType)):
             found.append(prefix + last)
+    if not found and last in NAMES:  # only a method there: expand, repeat
+        return last
     return next((full for full in found if full in NAMES), found[0] if found else None)
 
 

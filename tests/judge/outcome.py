@@ -53,11 +53,17 @@ def judge_error(error: BaseException, name: str, function: Any) -> Outcome:
     if isinstance(error, (NotImplementedError, RecursionError)) or not isinstance(error, ANSWERS):
         return Outcome("crash", text)
     message = str(error)
-    words = {name, name.split(".")[-1], *parameter_names(function)}
+    words = {name.split(".")[-1], *parameter_names(function)} - {""}
     named = any(re.search(rf"(?<![A-Za-z]){re.escape(w)}(?![A-Za-z])", message) for w in words)
+    named = named or "unexpected keyword argument" in message  # it quotes the argument
+    named = named or _plain(name) in _plain(message)  # MaxPool2d says max_pool2d
     if "\n" in message or not message.strip() or MACHINE_ROOM.search(message) or not named:
         return Outcome("crash", text)
     return Outcome("refused", text)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[_\W]", "", text).lower()
 
 
 def parameter_names(function: Any) -> list[str]:

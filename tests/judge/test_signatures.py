@@ -11,7 +11,7 @@ import torch
 
 import minigen as mg
 
-from .deviations import NOT_TAKEN
+from .deviations import LAYERS_DO_NOT_TAKE, NOT_TAKEN
 from .names import NOT_JUDGED, TABLE, namesake, public_names, torch_function
 from .outcome import Outcome
 from .test_modules import LAYERS
@@ -42,7 +42,14 @@ def signatures(full_name: str) -> list[Arguments]:
         return _schemas(full_name)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return _schemas(full_name)  # a wrapper: einsum, meshgrid
-    return [[(p.name, p.default) for p in parameters]]
+    return [_arguments(function)]
+
+
+def _arguments(function: Any) -> Arguments:
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        (p.name, p.default) for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
 
 
 def _schemas(full_name: str) -> list[Arguments]:
@@ -58,9 +65,8 @@ def _schemas(full_name: str) -> list[Arguments]:
             for a in schema.arguments
         ]
         tensors = [str(a.type) for a in schema.arguments]
-        if all(n != "out" for n, _ in arguments) and any("Tensor" in t for t in tensors):
-            found.append(arguments)
-        elif schema.name.split("::")[1] in CREATORS and "out" not in dict(arguments):
+        creator = schema.name.split("::")[1] in CREATORS
+        if "out" not in dict(arguments) and (creator or any("Tensor" in t for t in tensors)):
             found.append(arguments)
     return found
 
@@ -106,7 +112,7 @@ def _same_default(one: Any, other: Any) -> bool:
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         return float(one) == float(other)
     if isinstance(other, list) and not isinstance(one, (list, tuple)):
-        other = other[0] if len(set(other)) == 1 else (None if not other else other)
+        other = other[0] if len(set(other)) == 1 else other or None
     return bool(one == other)
 
 
@@ -139,7 +145,8 @@ def test_the_signature_of_a_class_is_pytorchs(
 ) -> None:
     ours, theirs = CLASSES[name]
     verdicts = Verdicts(f"{name}()")
-    arguments = [(p.name, p.default) for p in inspect.signature(theirs).parameters.values()]
+    hidden = LAYERS_DO_NOT_TAKE if name.startswith("nn.") else {}
+    arguments = [(n, default) for n, default in _arguments(theirs) if n not in hidden]
     faults = compare_signatures(ours, arguments)
     for fault in faults:
         verdicts.add(Outcome("wrong", fault), "its signature")
