@@ -146,4 +146,4 @@ def _batch_of(
         return Batch(x if noise is None else draw_bernoulli(x, noise), labels)
     if np.issubdtype(raw.dtype, np.integer):
         return Batch(raw.copy(), labels)
-    return Batch(raw.astype(np.float32), labels)
+    return Batch(raw.astype(np.float32, order="C"), labels)

@@ -42,9 +42,9 @@ STATIC_SEED = 20160615
 def to_unit_interval(
     data: npt.NDArray[Any], value_range: tuple[float, float]
 ) -> npt.NDArray[np.float32]:
-    """Return a float32 copy, mapped linearly so that low ↦ 0 and high ↦ 1."""
+    """Return a float32 copy, mapped linearly so that low ↦ 0 and high ↦ 1; its memory in order."""
     low, high = value_range
-    unit = data.astype(np.float32)
+    unit = data.astype(np.float32, order="C")
     if low != 0:
         unit -= np.float32(low)
     if high - low != 1:
@@ -55,15 +55,17 @@ def to_unit_interval(
 def draw_bernoulli(
     probability: npt.NDArray[np.float32], generator: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Overwrite each p of a contiguous float32 array with a draw from Bernoulli(p); return it.
+    """Overwrite each p of a float32 array with a draw from Bernoulli(p); return the array.
 
     Four of five MNIST pixels are exactly 0 or 1 and need no random number: drawing only for the
-    rest takes half of the time.  Draws follow the order in memory, so one call for a whole array
-    and several calls for its consecutive parts give the same result.
+    rest takes half of the time.  Draws follow the order of the indices, whatever that of the
+    memory: equal arrays get equal draws, and so do one whole array and its consecutive parts.
     """
-    flat = probability.reshape(-1)
+    flat = probability.reshape(-1)  # a copy, unless the memory is in the order of the indices
     grey = np.flatnonzero((flat > 0) & (flat < 1))
     flat[grey] = generator.random(grey.size, dtype=np.float32) < flat[grey]
+    if not probability.flags.c_contiguous:
+        probability[...] = flat.reshape(probability.shape)
     return probability
 
 

@@ -45,7 +45,7 @@ def _stretches(gradients: list[Tensor]) -> list[Array]:
     for grad in gradients:
         x = grad.data
         base = _below(x)
-        if not x.flags.c_contiguous or base is x or base.ndim != 1:
+        if not x.flags.c_contiguous or base is x or not _is_flat(base, x.dtype):
             found.append(x.reshape(-1) if x.flags.c_contiguous else x)
             buffer = None
             continue
@@ -64,6 +64,11 @@ def _below(x: Array) -> Array:
     while isinstance(base := getattr(x, "base", None), active.backend.array_type):
         x = base
     return x
+
+
+def _is_flat(base: Array, dtype: Any) -> bool:
+    """Whether the places in ``base`` are elements: not if it is bytes, or has gaps."""
+    return base.ndim == 1 and base.dtype == dtype and base.flags.c_contiguous
 
 
 ROW = 1024

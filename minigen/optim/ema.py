@@ -106,9 +106,12 @@ def _average(average: Any, value: Any, decay: float) -> None:
     """One tensor's share; d = 0 copies."""
     if not average.size:
         return
-    if decay:
-        flat = value.data.reshape(-1)
-        average_step(active.backend, average.data.reshape(-1), flat, decay=decay)
-    else:
-        average.data[...] = value.data
-    note_write(average.data)
+    kept, now = average.data, value.data
+    if not decay:
+        kept[...] = now
+    elif kept.flags.c_contiguous:
+        average_step(active.backend, kept.reshape(-1), now.reshape(-1), decay=decay)
+    else:  # its reshape(-1) would be a copy, and the average would stand still
+        kept *= decay
+        kept += (1 - decay) * now
+    note_write(kept)

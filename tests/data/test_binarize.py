@@ -1,9 +1,20 @@
 """Grey to binary: the four options do what their names say."""
 
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from minigen.data import BINARIZATIONS, Dataset, binarize, load, to_unit_interval
+from minigen.data import (
+    BINARIZATIONS,
+    Batches,
+    Dataset,
+    binarize,
+    eval_batches,
+    load,
+    to_unit_interval,
+)
 from minigen.data.binarize import draw_bernoulli
 from minigen.errors import UserError
 
@@ -62,6 +73,85 @@ def test_one_draw_for_all_equals_draws_for_consecutive_parts():
     generator = np.random.default_rng(3)
     parts = [draw_bernoulli(part.copy(), generator) for part in np.split(p, [1, 4, 5])]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+# ---------------------------------------------------------------- memory in another order
+
+
+def reversed_memory(x):
+    every = (slice(None, None, -1),) * x.ndim
+    return x[every].copy()[every]
+
+
+def with_gaps(x):
+    room = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    room[..., ::2] = x
+    return room[..., ::2]
+
+
+LAYOUTS = {
+    "colours last": lambda x: x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2),
+    "Fortran": np.asfortranarray,
+    "backwards": reversed_memory,
+    "gaps": with_gaps,
+    "samples last": lambda x: x.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2),
+}
+IN_ANY_ORDER = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+def colour_images():
+    grey = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 4), np.uint8)
+    return np.where(grey < 60, 0, np.where(grey > 200, 255, grey)).astype(np.uint8)
+
+
+@IN_ANY_ORDER
+def test_draws_overwrite_every_grey_value_wherever_it_lies_in_memory(layout):
+    p = colour_images().astype(np.float32) / 255
+    expected = draw_bernoulli(p.copy(), np.random.default_rng(1))
+    moved = layout(p)
+    drawn = draw_bernoulli(moved, np.random.default_rng(1))
+    assert drawn is moved
+    assert set(np.unique(expected)) == {0.0, 1.0}
+    np.testing.assert_array_equal(drawn, expected)
+
+
+@IN_ANY_ORDER
+@pytest.mark.parametrize("option", BINARIZATIONS)
+def test_equal_pixels_give_equal_batches_whatever_their_order_in_memory(layout, option):
+    pixels = colour_images()
+    lists = []
+    for dataset in (images(layout(pixels)), images(pixels)):
+        training = Batches(dataset, 7, seed=3, binarization=option)
+        evaluation = eval_batches(dataset, 7, seed=3, binarization=option)
+        lists.append([*evaluation, *itertools.islice(training, 9)])
+    for batch, twin in zip(*lists, strict=True):
+        if option != "none":
+            assert set(np.unique(batch.x)) == {0.0, 1.0}
+        np.testing.assert_array_equal(batch.x, twin.x)
+        assert batch.x.strides == twin.x.strides
+
+
+@pytest.mark.parametrize("option", ["static", "dynamic", "threshold"])
+def test_a_file_with_colours_last_and_one_with_colours_first_are_one_data_set(tmp_path, option):
+    pixels = colour_images()
+    np.save(tmp_path / "first.npy", pixels)
+    np.save(tmp_path / "last.npy", pixels.transpose(0, 2, 3, 1).copy())
+    first, last = (
+        np.concatenate(
+            [b.x for b in eval_batches(load(tmp_path / f"{name}.npy"), 7, binarization=option)]
+        )
+        for name in ("first", "last")
+    )
+    assert set(np.unique(first)) == {0.0, 1.0}
+    np.testing.assert_array_equal(first, last)
+
+
+@pytest.mark.parametrize("option", ["static", "dynamic", "threshold"])
+def test_a_folder_of_colour_images_becomes_black_and_white_in_each_colour(tmp_path, option):
+    for number, pixels in enumerate(colour_images()):
+        Image.fromarray(pixels.transpose(1, 2, 0).copy()).save(tmp_path / f"{number:03d}.png")
+    for batch in eval_batches(load(tmp_path), 7, binarization=option):
+        assert set(np.unique(batch.x)) == {0.0, 1.0}
 
 
 def test_an_unknown_option_lists_the_known_ones():

@@ -87,6 +87,34 @@ def test_norm_and_gradients_are_pytorchs(norm_type, max_norm):
             np.testing.assert_allclose(p.grad.numpy(), twin.grad.numpy(), rtol=1e-5)
 
 
+def from_bytes(x: np.ndarray) -> np.ndarray:
+    """A view of bytes, as of a file that was read."""
+    return np.frombuffer(bytearray(b"abcdefgh" + x.tobytes()), np.uint8)[8:].view(x.dtype)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda x: from_bytes(x).reshape(x.shape),
+        np.asfortranarray,
+        lambda x: x[::-1].copy()[::-1],
+        lambda x: np.stack([x, x], -1)[..., 0],
+        lambda x: np.lib.stride_tricks.as_strided(np.repeat(x, 2), (x.size,), (8,)).reshape(
+            x.shape
+        ),
+    ],
+    ids=["bytes", "Fortran", "backwards", "gaps", "gaps in one dimension"],
+)
+def test_gradients_are_clipped_wherever_they_lie_in_memory(layout):
+    gradient = np.array([[3.0, -4.0], [0.0, 12.0]], dtype="f4")
+    p = nn.Parameter(mg.zeros(2, 2))
+    p.grad = mg.from_numpy(layout(gradient))
+    assert mg.optim.clip_grad_norm_([p], 1.3).item() == pytest.approx(13)
+    np.testing.assert_allclose(p.grad.numpy(), gradient / 10, rtol=1e-5)
+    mg.optim.clip_grad_value_([p], 0.5)
+    np.testing.assert_allclose(p.grad.numpy(), np.clip(gradient / 10, -0.5, 0.5), rtol=1e-5)
+
+
 def test_clipping_reaches_the_optimizers_buffer():
     p = nn.Parameter(mg.zeros(2))
     optimizer = mg.optim.SGD([p], lr=1.0)

@@ -46,6 +46,24 @@ def test_the_average_follows_the_formula_for_parameters_and_buffers():
     assert ema.updates == 4
 
 
+def backwards(x: np.ndarray) -> np.ndarray:
+    return x[::-1, ::-1].copy()[::-1, ::-1]
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("layout", [np.asfortranarray, backwards, np.ascontiguousarray])
+@pytest.mark.parametrize("decay", [0.75, 0.0])
+def test_the_average_follows_weights_whose_memory_is_in_another_order(layout, decay):
+    layer = nn.Linear(3, 4, bias=False)
+    start = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    asarray = mg.backends.active.backend.asarray
+    layer.weight.data = asarray(layout(start + 8))
+    ema = mg.optim.EMA(layer, decay=decay)
+    ema.model.weight.data = asarray(layout(start.copy()))
+    ema.update()
+    np.testing.assert_array_equal(ema.model.weight.numpy(), start + 8 * (1 - decay))
+
+
 def test_buffers_can_be_copied_instead():
     model = network()
     ema = mg.optim.EMA(model, decay=0.9, buffers="copy")
