@@ -25,7 +25,7 @@ from typing import Any
 
 from minigen.autograd.anomaly import calling_line, check_forward
 from minigen.autograd.mode import enable_grad
-from minigen.autograd.operation import PLAIN, Operation, functions
+from minigen.autograd.operation import PLAIN, Operation, arrays_in, functions
 from minigen.autograd.primitive import on_tape, places
 from minigen.autograd.tape import Node, backpropagate, pick
 from minigen.autograd.tensor import Tensor
@@ -44,7 +44,8 @@ class Fused(Operation):
     ) -> None:
         super().__init__(forward, name)
         self.reference = reference
-        self.backward_kernel: Callable[..., Sequence[Any]]
+        self.backward_kernel: Callable[..., Sequence[Any]] | None = None
+        self._reads_out = self._wants_places = False
 
     differentiable = True
 
@@ -63,10 +64,14 @@ class Fused(Operation):
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute with the kernel and, if an input requires a gradient, record it."""
+        if options and not options.keys() <= self.option_names:
+            inputs, options = self._bind(inputs, options)
         arrays = [
             x._data if isinstance(x, Tensor) else x if type(x) in PLAIN else self._coerce(x)
             for x in inputs
         ]
+        if options:
+            self._refuse_tensors(options)
         if self.defaults:
             options = {**self.defaults, **options}
         state = current()
@@ -87,18 +92,21 @@ class Fused(Operation):
             tensors = tuple([Tensor(y) for y in outs])
         else:
             edges = tuple([x.edge if isinstance(x, Tensor) else None for x in inputs])
-            node = Node(self, edges, (arrays, outs if self._reads_out else (), saved), options)
+            shape = None if isinstance(out, tuple) else outs[0].shape
+            kept = (arrays, outs if self._reads_out else (), saved)
+            node = Node(self, edges, kept, options, shape)
             if state.anomaly:
                 node.caller = calling_line()
             if not isinstance(out, tuple):
                 return Tensor(outs[0], True, node)
-            tensors = tuple([Tensor(y, True, pick(node, i, len(outs))) for i, y in enumerate(outs)])
+            tensors = tuple(
+                [Tensor(y, True, pick(node, i, len(outs), y.shape)) for i, y in enumerate(outs)]
+            )
         return tensors if isinstance(out, tuple) else tensors[0]
 
     def kept(self, node: Node) -> Iterator[Any]:
         """The arrays that the backward kernel will read."""
-        arrays, outs, saved = node.saved
-        return iter([*arrays, *outs, *(saved if isinstance(saved, tuple) else ())])
+        return arrays_in([node.saved, *node.options.values()])
 
     def gradients(
         self,
@@ -119,7 +127,18 @@ class Fused(Operation):
         if self._wants_places:
             found = [places(e, arrived) if need else None for e, need in zip(node.inputs, needs)]
             options = {**options, "places": found}
-        return self.backward_kernel(active.backend, grad, arrays, saved, needs, **options)
+        if self.backward_kernel is None:
+            raise RuntimeError(
+                f"{self.name} has no backward kernel; write one under @{self.name}.backward"
+            )
+        grads = self.backward_kernel(active.backend, grad, arrays, saved, needs, **options)
+        for position, (g, need) in enumerate(zip(grads, needs)):
+            if need and g is None:
+                raise RuntimeError(
+                    f"backward of {self.name} gave no gradient for {self._argument(position)}, "
+                    f"which needs one"
+                )
+        return grads
 
     def _replay(self, node: Node, grad: Any, needed: set[Any] | None) -> Sequence[Any]:
         """Compute the reference again from the same inputs, and differentiate that."""

@@ -8,6 +8,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.tape import backpropagate
 from minigen.autograd.tensor import Tensor
+from minigen.autograd.writes import note_write
 from minigen.backends import active
 from minigen.thread_state import current
 
@@ -71,6 +72,7 @@ def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
     if leaf.grad is not None:
         if leaf.grad.node is None:
             leaf.grad.data += grad
+            note_write(leaf.grad.data)
         else:  # left by a backward with create_graph: part of another graph
             leaf.grad = Tensor(leaf.grad.data + grad)
     elif leaf.grad_buffer is not None:

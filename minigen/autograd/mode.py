@@ -7,6 +7,7 @@ stop another one's training.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
@@ -69,11 +70,35 @@ class _Switch:
         put(before)
 
     def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function):  # its body runs when it is iterated over
+            return self._generator(function)  # type: ignore[return-value]
+
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             return within({self.attribute: self.value}, function, *args, **kwargs)
 
         return inside  # type: ignore[return-value]
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` switched while its body runs, and not while its caller does."""
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                running = function(*args, **kwargs)
+            advance, value = running.send, None
+            while True:
+                try:
+                    with type(self)():
+                        item = advance(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    advance, value = running.send, (yield item)
+                except BaseException as error:  # thrown in from outside; the body may catch it
+                    advance, value = running.throw, error
+
+        return inside
 
 
 class no_grad(_Switch):  # noqa: N801 - PyTorch's name

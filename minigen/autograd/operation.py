@@ -1,5 +1,8 @@
 """What every op is, however it is written down: a name, inputs, options, and errors of one line.
 
+An op's inputs may be given in order or by name, its options by name. In a gradient rule the first
+input is mostly called ``x``; whoever calls the op may also say ``input``, which is PyTorch's name.
+
 Two namespaces hold all ops by name. ``functions.NAME`` takes tensors and records; a gradient rule
 that must stay differentiable computes with it. ``raw_functions(backend).NAME`` is the forward
 function on raw arrays; an ordinary backward pass computes with that. So this file knows no tensors,
@@ -10,7 +13,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,7 @@ from minigen.thread_state import current
 
 FLOAT64, FLOAT32, FLOAT16 = (np.dtype(f"float{bits}") for bits in (64, 32, 16))
 PLAIN = frozenset({int, float, bool, type(None)})  # scalars that never change a dtype
+_PLAIN_OPTIONS = PLAIN | {str, tuple, list, type(FLOAT32)}
 
 registry: dict[str, Any] = {}
 """Every op that exists, by name. The tests walk it."""
@@ -67,16 +72,23 @@ def raw_functions(backend: Backend) -> _RawFunctions:
 class Operation:
     """What primitives and fused ops share: a name, input names, options and error messages."""
 
-    broadcasts = False
-
-    def __init__(self, forward: Callable[..., Any], name: str | None) -> None:
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        name: str | None,
+        keywords: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name or forward.__name__
         self.forward = forward
         parameters = list(inspect.signature(forward).parameters.values())[1:]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.inputs = [
-            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
+        inputs = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self.inputs = [p.name for p in inputs]
+        self._input_defaults = [p.default for p in inputs]
+        self._needed = len([p for p in inputs if p.default is p.empty])
+        public = {"x": "input", **(keywords or {})}
+        self._position = {name: index for index, name in enumerate(self.inputs)}
+        self._position |= {public[n]: i for i, n in enumerate(self.inputs) if n in public}
         self.option_names = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.defaults = {
             p.name: p.default
@@ -86,9 +98,52 @@ class Operation:
         self.__doc__ = forward.__doc__
         self.__name__ = self.__qualname__ = self.name
         self.__module__ = forward.__module__
+        self.__signature__ = inspect.Signature(
+            [p.replace(name=public.get(p.name, p.name)) for p in parameters]
+        )
         if self.name in registry and registry[self.name].__module__ != self.__module__:
             raise ValueError(f"an op called {self.name!r} exists already in another module")
         registry[self.name] = self
+        for namespace in (functions, *_raw_functions.values()):  # an op written anew
+            namespace.__dict__.pop(self.name, None)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """An op in a class is a method, as a function is; so ``help(op)`` takes it for one."""
+        function: Any = self
+        return function if instance is None else types.MethodType(function, instance)
+
+    def _bind(
+        self, inputs: tuple[Any, ...], given: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The inputs in order, those given by name included, and the options alone."""
+        missing = inspect.Parameter.empty
+        values = [*inputs, *self._input_defaults[len(inputs) :]]
+        options: dict[str, Any] = {}
+        for name, value in given.items():
+            if name in self.option_names:
+                options[name] = value
+            elif name not in self._position:
+                raise TypeError(
+                    f"{self.name} has no argument called {name!r}; it takes "
+                    f"{', '.join(self.__signature__.parameters)}"
+                )
+            elif self._position[name] < len(inputs):
+                raise TypeError(f"{self.name} was given {name!r} by position and by name")
+            else:
+                values[self._position[name]] = value
+        for name, value in zip(self.inputs, values):
+            if value is missing:
+                raise TypeError(f"{self.name} needs the argument {name!r}")
+        return tuple(values), options
+
+    def _refuse_tensors(self, options: Mapping[str, Any]) -> None:
+        """An option is plain data: the gradient of a tensor given as one would be lost."""
+        for name, value in options.items():
+            if type(value) not in _PLAIN_OPTIONS and hasattr(value, "requires_grad"):
+                raise TypeError(
+                    f"{self.name}: {name} must be a plain value, not a tensor, whose gradient "
+                    f"would be lost; use {name}.item() for its value"
+                )
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
@@ -139,6 +194,9 @@ class Operation:
             return foreign
         if isinstance(error, UserError):
             return error
+        if not self.variadic and not self._needed <= len(arrays) <= len(self.inputs):
+            names = ", ".join(list(self.__signature__.parameters)[: len(self.inputs)])
+            return TypeError(f"{self.name} takes the inputs {names}; got {len(arrays)} of them")
         shapes = ", ".join(
             f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
             for i, x in enumerate(arrays)
@@ -152,6 +210,15 @@ class Operation:
 
     def _argument(self, position: int) -> str:
         return self.inputs[position] if position < len(self.inputs) else str(position)
+
+
+def arrays_in(values: Any) -> Iterator[Any]:
+    """The raw arrays among ``values``, inside tuples and lists too."""
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from arrays_in(value)
+        elif hasattr(value, "strides"):
+            yield value
 
 
 def _kind(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 A **primitive** is a function on raw arrays plus one gradient rule for each input::
 
-    @primitive(broadcasts=True)
+    @primitive
     def multiply(b, x, other):
         "x · other"
         return b.xp.multiply(x, other)
@@ -43,8 +43,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from minigen.autograd.anomaly import calling_line, check_forward
-from minigen.autograd.operation import FLOAT32, PLAIN, Operation, functions, promoted, raw_functions
-from minigen.autograd.tape import Node
+from minigen.autograd.operation import (
+    FLOAT32,
+    PLAIN,
+    Operation,
+    arrays_in,
+    functions,
+    promoted,
+    raw_functions,
+)
+from minigen.autograd.tape import Node, link
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.thread_state import current
@@ -104,10 +112,14 @@ class Primitive(Operation):
     """A differentiable function with one gradient rule for each input; see the module."""
 
     def __init__(
-        self, forward: Callable[..., Any], name: str | None = None, broadcasts: bool = False
+        self,
+        forward: Callable[..., Any],
+        name: str | None = None,
+        keywords: Mapping[str, str] | None = None,
+        piecewise: bool = False,
     ) -> None:
-        super().__init__(forward, name)
-        self.broadcasts = broadcasts
+        super().__init__(forward, name, keywords)
+        self.piecewise = piecewise
         self.rule_of: dict[str, Callable[..., Any]] = {}
         self.joint_rule: Callable[..., Sequence[Any]] | None = None
         self._plans: dict[int, Plan] = {}
@@ -132,6 +144,8 @@ class Primitive(Operation):
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute on tensors and, if one of them requires a gradient, record it."""
+        if options and not options.keys() <= self.option_names:
+            inputs, options = self._bind(inputs, options)
         arrays = []
         edges = []
         mask = 0  # bit i: input i requires a gradient
@@ -149,6 +163,8 @@ class Primitive(Operation):
                 arrays.append(self._coerce(x))
             edges.append(edge)
             bit += bit
+        if options:
+            self._refuse_tensors(options)
         if self.defaults:
             options = {**self.defaults, **options}
 
@@ -180,7 +196,7 @@ class Primitive(Operation):
     ) -> Node | None:
         """A node that keeps what the rules for the inputs in ``mask`` will read."""
         if self.joint_rule is not None:
-            node = Node(self, edges, (), options, shapes=tuple([x.shape for x in arrays]))
+            node = Node(self, edges, tuple([x.shape for x in arrays]), options, out.shape)
         else:
             plan = self._plans.get(mask)
             if plan is None:
@@ -197,21 +213,14 @@ class Primitive(Operation):
                     saved.append(arrays[index].shape)
                 else:
                     saved.append(arrays[index].dtype)
-            shapes = None
-            if self.broadcasts:
-                shape = out.shape
-                for index, edge in enumerate(edges):
-                    if edge is not None and arrays[index].shape != shape:
-                        shapes = tuple([getattr(x, "shape", None) for x in arrays])
-                        break
-            node = Node(self, edges, saved, options, plan, shapes)
+            node = Node(self, edges, saved, options, out.shape, plan)
         if current().anomaly:
             node.caller = calling_line()
         return node
 
     def kept(self, node: Node) -> Iterator[Any]:
         """The arrays that the node's rules will read."""
-        return iter(node.saved)
+        return arrays_in([node.saved, *node.options.values()])
 
     def gradients(
         self,
@@ -224,7 +233,7 @@ class Primitive(Operation):
         """Run the rules: on raw arrays, or on tensors when ``create_graph``."""
         f: Any = functions if create_graph else raw_functions(active.backend)
         if self.joint_rule is not None:
-            return self.joint_rule(f, grad, node.shapes, **node.options)
+            return self.joint_rule(f, grad, node.saved, **node.options)
         saved = self._saved_tensors(node) if create_graph else node.saved
         results: list[Any] = [None] * len(node.inputs)
         options = node.options
@@ -244,8 +253,12 @@ class Primitive(Operation):
             else:
                 arguments = [options[w] if type(w) is str else saved[w] for w in where]
             g = rule(f, grad, *arguments)
-            if node.shapes is not None and g.shape != node.shapes[index]:
-                g = f.sum_to(g, shape=node.shapes[index])
+            if g is None:
+                raise RuntimeError(f"the rule of {self.name} by {self.inputs[index]} gave None")
+            if create_graph and self.piecewise:
+                for value in arguments:
+                    if isinstance(value, Tensor) and value.requires_grad:
+                        g = Tensor(g.data, True, link(g, value))
             results[index] = g
         return results
 
@@ -292,16 +305,23 @@ def on_tape(array: Array, edge: Any) -> Tensor:
 
 
 def primitive(
-    forward: Callable[..., Any] | None = None, *, broadcasts: bool = False, name: str | None = None
+    forward: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    keywords: Mapping[str, str] | None = None,
+    piecewise: bool = False,
 ) -> Any:
     """Make a primitive of ``forward(b, *inputs, **options)``, registered under its name.
 
     Args:
-        forward: takes the backend and raw arrays, returns a raw array.
-        broadcasts: inputs broadcast against one another; gradients are summed back by the
-            engine, so that the rules need not care.
+        forward: takes the backend and raw arrays, returns a raw array. Inputs may broadcast
+            against one another: the walk sums gradients back, so that rules need not care.
         name: the registered name, if not the function's.
+        keywords: what callers may call an input, where that differs from ``forward``'s own name
+            for it; ``x`` can always be given as ``input``.
+        piecewise: the rules read their inputs only to choose (where is x > 0?). Gradients of such
+            rules are then zeros, and not missing, as they are of a piecewise linear function.
     """
     if forward is None:
-        return lambda function: Primitive(function, name, broadcasts)
-    return Primitive(forward, name, broadcasts)
+        return lambda function: Primitive(function, name, keywords, piecewise)
+    return Primitive(forward, name, keywords, piecewise)

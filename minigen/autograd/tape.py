@@ -7,11 +7,15 @@ it. Differentiating is one walk::
     pending = {root: seed}
     for node in reachable nodes, newest first:
         for input, gradient in zip(node.inputs, op.gradients(node, pending[node])):
-            pending[input] += gradient
+            pending[input] += gradient summed to the shape of input
 
 *Newest first* is a valid order because an op can only use tensors that existed before it:
 a node's number is larger than the numbers of everything below it. The walk is a loop and
 not a recursion, so a graph 100,000 nodes deep is no special case.
+
+*Summed to the shape of input*: where an op broadcast its input, each of its values had a part in
+many results, and their gradients add up. The walk does this for every op, so that no rule has to
+remember it; a gradient that cannot be summed to its input's shape is a mistake in a rule.
 
 Two ways to run the same walk
     Ordinarily gradients are raw arrays: no tensors are built, nothing is recorded. With
@@ -33,6 +37,8 @@ from typing import Any, Protocol
 from minigen.autograd import writes
 from minigen.autograd.anomaly import check_backward
 from minigen.autograd.mode import enable_grad, no_grad
+from minigen.autograd.operation import functions, raw_functions
+from minigen.backends import active
 from minigen.thread_state import current
 
 
@@ -61,7 +67,7 @@ class Node:
         saved: the values that the rule asked to keep; None once they are freed.
         options: the keyword arguments of the call.
         plan: which rules apply to this call and what they read (see ``primitive.Plan``).
-        shapes: the input shapes, if they were broadcast and gradients must be summed back.
+        shape: the shape of the result, and so of its gradient; None if there are several results.
         time: this node's number; larger than that of every node below it.
         hooks: functions applied to the gradient that arrives here, or None.
         caller: file, line and code that made this node, in anomaly mode only.
@@ -76,7 +82,7 @@ class Node:
         "options",
         "plan",
         "saved",
-        "shapes",
+        "shape",
         "time",
     )
 
@@ -86,15 +92,15 @@ class Node:
         inputs: Sequence[Any],
         saved: Any,
         options: dict[str, Any],
+        shape: tuple[int, ...] | None,
         plan: Any = None,
-        shapes: tuple[Any, ...] | None = None,
     ) -> None:
         self.op = op
         self.inputs = inputs
         self.saved = saved
         self.options = options
         self.plan = plan
-        self.shapes = shapes
+        self.shape = shape
         self.time = writes.clock()
         self.hooks: list[Callable[[Any], Any]] | None = None
         self.caller: str | None = None
@@ -122,9 +128,36 @@ class _Pick:
 PICK = _Pick()
 
 
-def pick(node: Node, index: int, count: int) -> Node:
+def pick(node: Node, index: int, count: int, shape: tuple[int, ...]) -> Node:
     """The node of output ``index`` of an op with ``count`` outputs."""
-    return Node(PICK, (node,), None, {"index": index, "count": count})
+    return Node(PICK, (node,), None, {"index": index, "count": count}, shape)
+
+
+class _Link:
+    """A value that also depends on another one, with slope 0: nothing is handed on to that."""
+
+    name = "link"
+
+    def kept(self, node: Node) -> Sequence[Any]:
+        return ()
+
+    def gradients(
+        self,
+        node: Node,
+        grad: Any,
+        needed: set[Any] | None,
+        create_graph: bool,
+        arrived: Mapping[Any, Any] | None = None,
+    ) -> Sequence[Any]:
+        return grad, None
+
+
+LINK = _Link()
+
+
+def link(value: Any, other: Any) -> Node:
+    """The node of the tensor ``value`` put below the tensor ``other`` too, with slope 0."""
+    return Node(LINK, (value.edge, other.edge), (), {}, value.shape)
 
 
 def reachable(roots: Iterable[Any]) -> list[Node]:
@@ -174,6 +207,8 @@ def backpropagate(
     needed = None if wanted is None else _leading_to(wanted, order)
     pending: dict[Any, Any] = {}
     owned: set[Any] = set()
+    f: Any = functions if create_graph else raw_functions(active.backend)
+    kind = active.backend.array_type if not create_graph else None
 
     def deliver(edge: Any, grad: Any) -> None:
         held = pending.get(edge)
@@ -194,6 +229,7 @@ def backpropagate(
     # In `backward()` a rule may write a parameter's first gradient straight into its buffer.
     arrived = pending if wanted is None and not create_graph else None
     found: dict[Any, Any] = {}
+    links: list[Any] = []  # what a root depends on with slope 0
     with enable_grad() if create_graph else no_grad():
         for node in order:
             grad = pending.pop(node, None)
@@ -218,16 +254,52 @@ def backpropagate(
                 )
             if node.time < writes.latest.time:
                 writes.check(node.op.name, node.time, node.op.kept(node))
+            if node.op is LINK:
+                links.append(node.inputs[1])
             grads = node.op.gradients(node, grad, needed, create_graph, arrived)
             if current().anomaly:
                 check_backward(node, grads)
+            if len(grads) != len(node.inputs):
+                raise RuntimeError(
+                    f"backward of {node.op.name} must return a gradient for each of its "
+                    f"{len(node.inputs)} inputs, got {len(grads)}"
+                )
             if not (retain_graph or create_graph):
                 node.saved = None
             for edge, gradient in zip(node.inputs, grads):
-                if gradient is not None and edge is not None:
-                    deliver(edge, gradient)
+                if gradient is None or edge is None:
+                    continue
+                if kind is not None and not isinstance(gradient, kind):
+                    gradient = active.backend.asarray(gradient)  # a scalar of NumPy's
+                shape: Any = edge.shape if type(edge) is Node else edge._data.shape
+                if gradient.shape != shape:
+                    gradient = _summed_to(f, gradient, shape, node)
+                deliver(edge, gradient)
     found.update((edge, grad) for edge, grad in pending.items() if wanted is None or edge in wanted)
+    if links:
+        _add_zeros(found, links, wanted, seeds[0])
     return found, owned
+
+
+def _add_zeros(found: dict[Any, Any], links: list[Any], wanted: set[Any] | None, like: Any) -> None:
+    """A gradient of zeros for what the roots depend on with slope 0 alone: below ``links``."""
+    below = {edge for node in reachable(links) for edge in (node, *node.inputs) if edge is not None}
+    for edge in below.union(links):
+        asked = type(edge) is not Node if wanted is None else edge in wanted
+        if asked and edge not in found and edge.shape is not None:
+            zeros = active.backend.xp.zeros(edge.shape, dtype=like.dtype)
+            found[edge] = type(like)(zeros) if hasattr(like, "requires_grad") else zeros
+
+
+def _summed_to(f: Any, grad: Any, shape: tuple[int, ...], node: Node) -> Any:
+    """Undo the broadcasting of an input of ``shape`` that the op of ``node`` made."""
+    given, missing = tuple(grad.shape), len(grad.shape) - len(shape)
+    if missing < 0 or any(n not in (1, m) for n, m in zip(shape, given[missing:])):
+        raise RuntimeError(
+            f"backward of {node.op.name} gave a gradient of shape {given} for an input of shape "
+            f"{shape}"
+        )
+    return f.sum_to(grad, shape=shape)
 
 
 def _in_its_buffer(edge: Any, grad: Any) -> bool:

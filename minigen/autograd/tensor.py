@@ -13,8 +13,8 @@ the ops stand one floor above; ``minigen.ops.methods`` adds the named methods (`
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Tensor:
         self._data = data
 
     # The getter is C code, because every op comes by here.
-    data: Any = property(attrgetter("_data"), _set_data)
+    data: Any = property(operator.attrgetter("_data"), _set_data)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,6 +138,12 @@ class Tensor:
         return host
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """What NumPy's own functions ask for; refused where the gradient would be lost unsaid."""
+        if self.requires_grad and mode.grad_enabled:
+            raise RuntimeError(
+                "a tensor that requires grad does not become a NumPy array by itself, since its "
+                "gradient would be lost; use x.detach(), or minigen's function of the same name"
+            )
         if active.backend.name != "numpy":
             raise TypeError(
                 f"a tensor of backend {active.backend.name} does not convert to NumPy by itself; "
@@ -268,25 +274,54 @@ class Tensor:
                 f"the result of {self.node.op.name}" if self.node else "a leaf that requires grad"
             )
             raise RuntimeError(
-                f"cannot write into {what} in place: the tape needs its value; use mg.where, "
-                f"mg.scatter or mg.concatenate, or write to a leaf under mg.no_grad()"
+                f"cannot write into {what} in place: the tape needs its value; make a new tensor "
+                f"(x = x + y, mg.where, mg.scatter, mg.concatenate), or write to a leaf under "
+                f"mg.no_grad()"
             )
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def _write(self, index: Any, value: Any) -> None:
+        """``self[index] = value``, where it is allowed: every write of a tensor comes by here."""
         self._check_writable()
         if isinstance(value, Tensor):
+            if value.requires_grad and mode.grad_enabled:
+                raise RuntimeError(
+                    "cannot write a tensor that requires grad into memory off the tape, since its "
+                    "gradient would be lost; use mg.where, mg.scatter, mg.stack or "
+                    "mg.concatenate, or write value.detach()"
+                )
             value = value.data
         elif type(value) not in (bool, int, float):  # np.float64 is a float
             value = active.backend.asarray(value)
         self.data[_raw_index(index)] = value
         writes.note_write(self.data)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._write(index, value)
+
     def copy_(self, value: Any) -> Tensor:
         """Overwrite with ``value`` (broadcast, cast); returns self. For leaves only."""
+        self._write(..., value)
+        return self
+
+    def _update(self, function: Callable[[Any, Any], Tensor], other: Any) -> Tensor:
+        """``self = function(self, other)`` in the memory of self: ``+=`` and its like.
+
+        Raises:
+            RuntimeError: self may not be written, or ``other`` would leave the tape.
+            ValueError, TypeError: the result has another shape, or is a float and self is not.
+        """
         self._check_writable()
-        source = value.data if isinstance(value, Tensor) else active.backend.asarray(value)
-        self.data[...] = source
-        writes.note_write(self.data)
+        result = function(self, other)
+        if result.shape != self.shape:
+            raise ValueError(
+                f"an in-place operation cannot change the shape {self.shape} into {result.shape}"
+            )
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"an in-place operation cannot keep {result.dtype} values in a tensor of "
+                f"{self.dtype}"
+            )
+        self._write(..., result)
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -379,6 +414,36 @@ class Tensor:
 
     def __rxor__(self, other: Any) -> Tensor:
         return functions.bitwise_xor(other, self)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._update(operator.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._update(operator.sub, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._update(operator.mul, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._update(operator.truediv, other)
+
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return self._update(operator.floordiv, other)
+
+    def __imod__(self, other: Any) -> Tensor:
+        return self._update(operator.mod, other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._update(operator.pow, other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._update(operator.matmul, other)
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self._update(operator.and_, other)
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self._update(operator.or_, other)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return functions.eq(self, other)

@@ -7,21 +7,32 @@ number from the same clock that numbers the nodes; a backward pass that meets a 
 than the last write looks whether one of its arrays was hit.
 
 The common case costs one integer comparison per node, and views and slices are covered,
-because memory ranges are compared and not objects.
+because memory ranges are compared and not objects. Writes are filed under the array that owns the
+memory and go with it, so that none is forgotten while it matters.
 """
 
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from minigen.backends import active
 
 clock = itertools.count(1).__next__
 """The next tick; nodes and writes share one order of time."""
 
-_written: dict[tuple[int, int], int] = {}  # (first byte, last byte) -> time of the last write
+Extents = dict[tuple[int, int], int]
+"""(first byte, last byte) → time of the last write to just these."""
+
+_MOST = 4096
+"""Different stretches of one memory that are told apart; beyond that it counts as one."""
+
+_written: dict[int, tuple[Any, Extents]] = {}  # id of the owner -> (weak reference, its writes)
+_foreign: Extents = {}  # memory that no array owns: another library's, a file's
 
 
 class _Latest:
@@ -46,37 +57,76 @@ def extent(array: Any) -> tuple[int, int]:
     return low, high + array.dtype.itemsize
 
 
-_REMEMBERED = 4096  # writes to different places; a graph older than that many is not guarded
+def _owner(array: Any) -> Any:
+    """The object at the end of the chain of views below ``array``."""
+    array = getattr(array, "_array", array)  # inside the strict backend's wrapper
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
+
+
+def _extents(array: Any, new: bool) -> Extents | None:
+    """The writes filed for the memory of ``array``; None if there is none and none is wanted."""
+    owner = _owner(array)
+    if isinstance(owner, np.ndarray):
+        if not owner.flags.owndata:
+            return _foreign
+    elif not hasattr(owner, "strides"):
+        return _foreign
+    key = id(owner)
+    found = _written.get(key)
+    if found is None:
+        if not new:
+            return None
+        gone = weakref.ref(owner, lambda _: _written.pop(key, None))
+        found = _written[key] = (gone, {})
+    return found[1]
+
+
+Place = tuple[Extents, tuple[int, int]]
+"""Where writes to a stretch of memory are filed, and its first and last byte."""
+
+
+def place_of(array: Any) -> Place:
+    """The place of ``array``, valid for as long as its memory lives."""
+    extents = _extents(array, new=True)
+    assert extents is not None
+    return extents, extent(array)
 
 
 def note_write(array: Any) -> None:
     """Say that the memory of ``array`` has been overwritten. Call it *after* the write."""
     if active.recorder is not None:
         active.recorder.note(array)
-    _note(extent(array))
+    note_places([place_of(array)])
 
 
-def note_places(places: Iterable[tuple[int, int]]) -> None:
-    """Say the same of memory whose first and last bytes are known."""
-    for place in places:
-        _note(place)
+def note_places(places: Iterable[Place]) -> None:
+    """Say the same of memory whose places are known."""
+    for extents, stretch in places:
+        extents[stretch] = latest.time = clock()
+        if len(extents) > _MOST:
+            _merge(extents)
 
 
-def _note(place: tuple[int, int]) -> None:
-    _written.pop(place, None)  # so that the dictionary is in the order of the last writes
-    if len(_written) >= _REMEMBERED:
-        for oldest in list(itertools.islice(_written, _REMEMBERED // 2)):
-            del _written[oldest]
-    latest.time = _written[place] = clock()
+def _merge(extents: Extents) -> None:
+    """One stretch, written at the latest time, in place of very many; it covers them all."""
+    known = list(extents.items())
+    extents.clear()
+    low, high = min(low for (low, _), _ in known), max(high for (_, high), _ in known)
+    extents[low, high] = max(time for _, time in known)
 
 
-def check(op: str, time: int, arrays: Any) -> None:
+def check(op: str, time: int, arrays: Iterable[Any]) -> None:
     """Raise if any of ``arrays``, kept by ``op`` at ``time``, was written since."""
     for array in arrays:
         if not hasattr(array, "strides"):
             continue
+        own = _extents(array, new=False)
+        if not own and not _foreign:
+            continue
         low, high = extent(array)
-        for (start, end), when in _written.items():
+        for (start, end), when in [*(own or {}).items(), *_foreign.items()]:
             if when > time and low < end and start < high:
                 raise RuntimeError(
                     f"backward of {op}: an array of shape {tuple(array.shape)} that its gradient "

@@ -31,7 +31,7 @@ import numpy as np
 
 from minigen.autograd import writes
 from minigen.autograd.tensor import Tensor
-from minigen.autograd.writes import extent
+from minigen.autograd.writes import Place, extent, place_of
 from minigen.backends import active
 from minigen.backends.base import Array, Backend, GraphMaker, MemoryFigures, RandomStream
 from minigen.capture.errors import CaptureError, host_read, line_of, one_line
@@ -59,7 +59,7 @@ class GraphRecorder(Watching):
         self.xp = _Namespace(self, base.xp)
         self.parts: list[Callable[[], Any]] = []
         self.kept: list[Array] = []
-        self.noted: dict[tuple[int, int], None] = {}
+        self.noted: dict[tuple[int, int], Place] = {}
 
     def __getattr__(self, name: str) -> Any:
         """What kernels ask of their own backend: ``launch``, tables, libraries."""
@@ -121,7 +121,7 @@ class GraphRecorder(Watching):
 
     def note(self, array: Array) -> None:
         """Memory was overwritten; replays will say so too."""
-        self.noted[extent(array)] = None
+        self.noted[extent(array)] = place_of(array)
 
     def same(self, one: Array, other: Array) -> bool:
         """Whether two arrays are the same elements of memory."""
@@ -223,7 +223,7 @@ class GraphRecording:
             raise
         self._is_tensor = [isinstance(x, Tensor) for x in found]
         self._gradients = [(e.tensor, e.tensor.grad) for e in held if e.tensor.grad is not e.grad]
-        self._noted = list(recorder.noted)
+        self._noted = list(recorder.noted.values())
         self._guards = [*recorder.guards, *_guards(recorder, held)]
         recorder.arrived.clear()
         self._alive = [entry.data for entry in held]

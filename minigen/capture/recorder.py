@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.tensor import Tensor
-from minigen.autograd.writes import extent
+from minigen.autograd.writes import Place, extent, place_of
 from minigen.backends.base import Backend, MemoryFigures, RandomStream
 from minigen.capture.errors import calling_place, host_read
 from minigen.capture.program import MADE, OUTSIDE, Instruction, Ref, Root
@@ -64,7 +64,7 @@ class Recorder(Watching):
         super().__init__(base)
         self.xp = _Namespace(self, np)
         self.instructions: list[Instruction] = []
-        self.noted: dict[tuple[int, int], Any] = {}
+        self.noted: dict[tuple[int, int], Place] = {}
         self._roots: dict[int, Root] = {}  # id of the owner -> its root, while the owner lives
         self._all: list[Root] = []
 
@@ -253,7 +253,7 @@ class Recorder(Watching):
         """Memory outside was overwritten; replays will say so too."""
         ref = self.ref(array)
         if ref.root.kind == OUTSIDE:
-            self.noted[extent(array)] = None
+            self.noted[extent(array)] = place_of(array)
 
     def same(self, one: Any, other: Any) -> bool:
         """Whether two arrays are the same elements of memory (one may be the other, traced)."""

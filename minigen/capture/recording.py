@@ -150,7 +150,7 @@ class Recording:
             if tensor is not None and id(owner_of(tensor.data)) in used:
                 self._guards.append((tensor, "data", tensor.data))
                 self._guards.append((tensor, "requires_grad", tensor.requires_grad))
-        self._noted = list(recorder.noted)
+        self._noted = list(recorder.noted.values())
 
     def _plan(
         self, recorder: Recorder, places: list[Ref], outlived: list[tuple[Tensor, Ref, Any]]

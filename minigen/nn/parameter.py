@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigen.autograd.mode import is_grad_enabled
 from minigen.autograd.tensor import Tensor
 from minigen.ops.creation import tensor
 
@@ -25,6 +26,11 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         source = data if isinstance(data, Tensor) else tensor(data)
+        if source.node is not None and is_grad_enabled():
+            raise RuntimeError(
+                f"a parameter is a leaf, which would lose the history of the result of "
+                f"{source.node.op.name}; give it x.detach()"
+            )
         if requires_grad and source.dtype.kind != "f":
             raise TypeError(f"a parameter must be floating-point, got {source.dtype}")
         super().__init__(source.data, requires_grad)

@@ -52,7 +52,7 @@ def gate(b: Any, g: Any, like: Any, *, low: float) -> Any:
     return slope
 
 
-@primitive
+@primitive(piecewise=True)
 def relu(b, x):
     """``max(x, 0)``; slope 0 at 0."""
     return rectify(b, x, low=0.0)
@@ -69,7 +69,7 @@ step_gate.rules(g=lambda f, g, like, low: f.step_gate(g, like, low=low))
 relu.rules(x=lambda f, g, out: f.step_gate(g, out, low=0.0))
 
 
-@primitive(name="leaky_relu")
+@primitive(name="leaky_relu", piecewise=True)
 def _leaky_relu(b, x, *, slope):
     """``x`` if x > 0, else ``slope · x``."""
     return rectify(b, x, low=slope)

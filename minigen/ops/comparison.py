@@ -35,37 +35,37 @@ __all__ = [
 ]
 
 
-@primitive(broadcasts=True)
+@primitive
 def eq(b, x, other):
     """``x == other``, elementwise."""
     return b.xp.equal(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def not_equal(b, x, other):
     """``x != other``, elementwise."""
     return b.xp.not_equal(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def less(b, x, other):
     """``x < other``, elementwise."""
     return b.xp.less(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def less_equal(b, x, other):
     """``x <= other``, elementwise."""
     return b.xp.less_equal(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def greater(b, x, other):
     """``x > other``, elementwise."""
     return b.xp.greater(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def greater_equal(b, x, other):
     """``x >= other``, elementwise."""
     return b.xp.greater_equal(x, other)
@@ -81,13 +81,13 @@ def equal(input: Tensor, other: Tensor) -> bool:
 # ---------------------------------------------------------------- logic
 
 
-@primitive(broadcasts=True)
+@primitive
 def logical_and(b, x, other):
     """``x and other``, elementwise."""
     return b.xp.logical_and(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def logical_or(b, x, other):
     """``x or other``, elementwise."""
     return b.xp.logical_or(x, other)
@@ -102,19 +102,19 @@ def logical_not(b, x):
 # The operators ``&``, ``|``, ``^`` and ``~``: logic on booleans, bit by bit on integers.
 
 
-@primitive(broadcasts=True)
+@primitive
 def bitwise_and(b, x, other):
     """``x & other``, bit by bit."""
     return b.xp.bitwise_and(*_whole("&", x, other))
 
 
-@primitive(broadcasts=True)
+@primitive
 def bitwise_or(b, x, other):
     """``x | other``, bit by bit."""
     return b.xp.bitwise_or(*_whole("|", x, other))
 
 
-@primitive(broadcasts=True)
+@primitive
 def bitwise_xor(b, x, other):
     """``x ^ other``, bit by bit."""
     return b.xp.bitwise_xor(*_whole("^", x, other))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen.autograd.mode import is_grad_enabled
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
 from minigen.ops._arguments import unpack
@@ -34,9 +35,17 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         data: a number, nested lists, a NumPy array, an array of the backend, or a tensor.
         requires_grad: whether to compute gradients for it (floating-point only).
         dtype: by default that of an array; float32 for Python floats, int64 for integers.
+
+    Raises:
+        RuntimeError: ``data`` is or holds a tensor that requires grad: a leaf has no history.
     """
     array: Any
     if isinstance(data, Tensor):
+        if data.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                "mg.tensor makes a leaf, which would lose the gradient of a tensor that requires "
+                "grad; use x.clone() to keep it, or x.detach()"
+            )
         array = data.data.astype(dtype) if dtype is not None else data.data.copy()
     elif isinstance(data, active.backend.array_type):
         array = active.backend.xp.array(data, dtype=dtype, order="C")
@@ -50,8 +59,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
 
 def _to_host(data: Any) -> np.ndarray:
     """Numbers in nested sequences, possibly with tensors among them, as a NumPy array."""
-    if isinstance(data, (list, tuple)) and any(isinstance(part, Tensor) for part in data):
-        data = [part.numpy() if isinstance(part, Tensor) else part for part in data]
+    data = _without_tensors(data)
     try:
         host = np.asarray(data)
     except ValueError as error:
@@ -61,6 +69,20 @@ def _to_host(data: Any) -> np.ndarray:
             f"data must hold numbers or booleans, got {type(data).__name__} ({host.dtype})"
         )
     return host
+
+
+def _without_tensors(data: Any) -> Any:
+    """Nested sequences with the values of tensors in place of the tensors."""
+    if isinstance(data, (list, tuple)):
+        return [_without_tensors(part) for part in data]
+    if not isinstance(data, Tensor):
+        return data
+    if data.requires_grad and is_grad_enabled():
+        raise RuntimeError(
+            "mg.tensor makes a leaf, which would lose the gradient of the tensors in data; use "
+            "mg.stack or mg.concatenate to join them, or x.detach()"
+        )
+    return data.numpy()
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

@@ -72,7 +72,7 @@ __all__ = [
 # ---------------------------------------------------------------- arithmetic
 
 
-@primitive(broadcasts=True, name="add")
+@primitive(name="add")
 def _add(b, x, other):
     """``x + other``."""
     return b.xp.add(x, other)
@@ -100,7 +100,7 @@ def _is_broken(x: Any) -> bool:
     return x.dtype.kind == "f" if hasattr(x, "dtype") else isinstance(x, float)
 
 
-@primitive(broadcasts=True, name="subtract")
+@primitive(name="subtract")
 def _subtract(b, x, other):
     """``x - other``."""
     return b.xp.subtract(x, other)
@@ -117,7 +117,7 @@ def subtract(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     return _subtract(input, other if alpha == 1 else _times("subtract", input, other, alpha))
 
 
-@primitive(broadcasts=True)
+@primitive
 def multiply(b, x, other):
     """``x · other``."""
     return b.xp.multiply(x, other)
@@ -129,7 +129,7 @@ multiply.rules(
 )
 
 
-@primitive(broadcasts=True, name="divide")
+@primitive(name="divide")
 def _divide(b, x, other):
     """``x / other``; d/dother = -x/other² = -out/other."""
     return b.xp.true_divide(x, other)
@@ -191,13 +191,13 @@ def cast(b, x, *, dtype):
 cast.rules(x=lambda f, g, x_dtype: f.cast(g, dtype=x_dtype))
 
 
-@primitive(broadcasts=True)
+@primitive
 def floor_divide(b, x, other):
     """``⌊x / other⌋``; piecewise constant, so without a gradient."""
     return b.xp.floor_divide(x, other)
 
 
-@primitive(broadcasts=True)
+@primitive
 def truncate_divide(b, x, other):
     """``x / other`` without its fraction; piecewise constant, so without a gradient."""
     xp = b.xp
@@ -206,7 +206,7 @@ def truncate_divide(b, x, other):
     return xp.floor_divide(x - xp.fmod(x, other), other)  # the remainder has the sign of x
 
 
-@primitive(broadcasts=True)
+@primitive
 def remainder(b, x, other):
     """``x - other·⌊x/other⌋``, with the sign of ``other``; slope 1 in x where it is smooth."""
     return b.xp.remainder(x, other)
@@ -220,7 +220,7 @@ remainder.rules(
 # ---------------------------------------------------------------- powers, exponentials
 
 
-@primitive(broadcasts=True, name="power")
+@primitive(name="power")
 def _power(b, x, other):
     """``x^other``. By x: other·x^(other-1); by other: x^other·ln x, taken as 0 where x = 0."""
     return b.xp.power(x, other)
@@ -345,7 +345,7 @@ def log2(b, x):
 log2.rules(x=lambda f, g, x: g / (x * 0.6931471805599453))
 
 
-@primitive(broadcasts=True)
+@primitive
 def logaddexp(b, x, other):
     """``ln(eˣ + eᵒ)`` without overflow; the gradients are the two softmax weights."""
     return b.xp.logaddexp(x, other)
@@ -395,7 +395,7 @@ def arctan(b, x):
 arctan.rules(x=lambda f, g, x: g / (1 + f.square(x)))
 
 
-@primitive(broadcasts=True)
+@primitive
 def arctan2(b, x, other):
     """The angle of the point (other, x), in (-π, π]; ``x`` is the ordinate."""
     return b.xp.arctan2(x, other)
@@ -447,32 +447,44 @@ absolute.rules(x=lambda f, g, x: g * f.sign(x))
 
 @primitive
 def sign(b, x):
-    """-1, 0 or 1; piecewise constant, so without a gradient."""
+    """-1, 0 or 1; piecewise constant, so its gradient is 0."""
     return b.xp.sign(x)
+
+
+sign.rules(x=lambda f, g: f.zeros_like(g))
 
 
 @primitive
 def floor(b, x):
-    """The largest integer ≤ x; without a gradient."""
+    """The largest integer ≤ x; its gradient is 0."""
     return b.xp.floor(x) if x.dtype.kind == "f" else x.copy()
+
+
+floor.rules(x=lambda f, g: f.zeros_like(g))
 
 
 @primitive
 def ceil(b, x):
-    """The smallest integer ≥ x; without a gradient."""
+    """The smallest integer ≥ x; its gradient is 0."""
     return b.xp.ceil(x) if x.dtype.kind == "f" else x.copy()
+
+
+ceil.rules(x=lambda f, g: f.zeros_like(g))
 
 
 @primitive(name="round")
 def _round(b, x):
-    """The nearest integer, halves to even; without a gradient."""
+    """The nearest integer, halves to even; its gradient is 0."""
     return b.xp.rint(x) if x.dtype.kind == "f" else x.copy()
+
+
+_round.rules(x=lambda f, g: f.zeros_like(g))
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number with so many ``decimals`` (tens, with -1), halves to even.
 
-    Piecewise constant, so without a gradient.
+    Piecewise constant, so its gradient is 0.
     """
     if decimals == 0:
         return _round(input)
@@ -482,7 +494,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _round(input * scale) / scale
 
 
-@primitive(broadcasts=True)
+@primitive(piecewise=True)
 def maximum(b, x, other):
     """The larger of the two; where they are equal each gets half of the gradient."""
     return b.xp.maximum(x, other)
@@ -494,7 +506,7 @@ maximum.rules(
 )
 
 
-@primitive(broadcasts=True)
+@primitive(piecewise=True)
 def minimum(b, x, other):
     """The smaller of the two; where they are equal each gets half of the gradient."""
     return b.xp.minimum(x, other)
@@ -511,7 +523,7 @@ def _share(f: Any, winner: Any, loser: Any) -> Any:
     return f.sign(winner - loser) * 0.5 + 0.5
 
 
-@primitive(broadcasts=True, name="where")
+@primitive(name="where")
 def _where(b, condition, x, other):
     """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
     out = b.xp.where(condition, x, other)
@@ -561,7 +573,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return functions.clip(input, min=min, max=max)
 
 
-@primitive
+@primitive(piecewise=True)
 def clip(b, x, *, min, max):
     """``clamp``, with both bounds as options."""
     return b.xp.clip(x, min, max)
@@ -576,7 +588,7 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
     return x >= low if high is None else (x >= low) & (x <= high)
 
 
-@primitive(broadcasts=True)
+@primitive
 def clip_between(b, x, low, high):
     """``clamp``, with the bounds as inputs; either may be None."""
     raised = x if low is None else b.xp.maximum(x, low)

@@ -20,8 +20,14 @@ defaults: dict[str, Callable[..., Any]] = {}
 
 
 def kernel(function: F) -> F:
-    """Make ``function(b, …)`` a kernel: calls go to the backend's own version if it has one."""
+    """Make ``function(b, …)`` a kernel: calls go to the backend's own version if it has one.
+
+    A kernel of this package is known by its function's name, any other by its module's too, so
+    that one's own ``logistic`` is not taken for minigen's.
+    """
     name = function.__name__
+    if not function.__module__.startswith("minigen."):
+        name = f"{function.__module__}.{function.__qualname__}"
     defaults[name] = function
 
     @functools.wraps(function)

@@ -89,7 +89,7 @@ def logit_cross_entropy(b: Any, x: Any, target: Any) -> Any:
     return out
 
 
-@primitive(broadcasts=True, name="bce_with_logits")
+@primitive(name="bce_with_logits")
 def _bce_with_logits(b, x, target):
     """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
     return logit_cross_entropy(b, x, target)

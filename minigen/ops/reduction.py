@@ -208,13 +208,13 @@ safe_sqrt.rules(x=lambda f, g, out: f.where(out > 0, g * 0.5 / f.where(out > 0, 
 # ---------------------------------------------------------------- extremes
 
 
-@primitive(name="amax")
+@primitive(name="amax", piecewise=True)
 def _amax(b, x, *, dim, keepdim):
     """The largest value over ``dim``."""
     return x.max(axis=dim, keepdims=keepdim)
 
 
-@primitive(name="amin")
+@primitive(name="amin", piecewise=True)
 def _amin(b, x, *, dim, keepdim):
     """The smallest value over ``dim``."""
     return x.min(axis=dim, keepdims=keepdim)
