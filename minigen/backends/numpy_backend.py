@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backends import compiled
+from minigen.backends import compiled, numpy_kernels
 from minigen.backends.base import Array, Backend, MemoryFigures
 from minigen.backends.compiled import mkl, products
 
@@ -81,8 +81,9 @@ class NumpyBackend(Backend):
     def __init__(self) -> None:
         super().__init__()
         _keep_freed_memory()
+        self.kernels = dict(numpy_kernels.KERNELS)
         if compiled.available():
-            self.kernels = dict(compiled.KERNELS)
+            self.kernels |= compiled.KERNELS
         if mkl.available():
             self.kernels |= {kernel.__name__: kernel for kernel in products.KERNELS}
 

@@ -16,12 +16,11 @@ from minigen.nn._arguments import need_tensor, positive, probability
 from minigen.nn.linear import Linear
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
-from minigen.ops.attention import scaled_dot_product_attention
+from minigen.ops.attention import scaled_dot_product_attention, softmax_or_zero
 from minigen.ops.creation import empty
 from minigen.ops.elementwise import where
 from minigen.ops.linalg import linear, matmul
 from minigen.ops.random import Generator, dropout
-from minigen.ops.reduction import softmax
 
 __all__ = ["MultiheadAttention"]
 
@@ -181,7 +180,7 @@ class MultiheadAttention(Module):
                 scores = where(self._causal(length, k.shape[2]), scores, -math.inf)
             if mask is not None:
                 scores = scores + mask
-            weights = dropout(softmax(scores, -1), drop, generator=self.generator)
+            weights = dropout(softmax_or_zero(scores), drop, generator=self.generator)
             heads = matmul(weights, v)
             weights = weights.mean(1) if average else weights
         else:

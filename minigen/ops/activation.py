@@ -11,6 +11,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.ops.choice import or_zero
 from minigen.ops.erf import error_function
 from minigen.ops.gelu import gelu
 from minigen.ops.kernel import kernel
@@ -42,12 +43,11 @@ def rectify(b: Any, x: Any, *, low: float) -> Any:
 
 @kernel
 def gate(b: Any, g: Any, like: Any, *, low: float) -> Any:
-    """``g`` where ``like`` > 0 and ``low · g`` elsewhere."""
+    """``g`` where ``like`` > 0, ``low · g`` elsewhere; with low = 0 also g where like is NaN."""
     if not low:
-        return g * (like > 0)
+        return or_zero(b, ~(like <= 0), g)
     slope = (like > 0).astype(g.dtype)
-    slope *= 1 - low
-    slope += low
+    slope = b.xp.maximum(slope, low) if 0 < low <= 1 else b.xp.where(like > 0, slope, low)
     slope *= g
     return slope
 
@@ -91,8 +91,8 @@ def _elu(b, x, *, alpha):
 
 
 _elu.rules(
-    # for x ≤ 0 the slope αeˣ equals out + α
-    x=lambda f, g, out, alpha: g * f.where(out > 0, 1.0, out + alpha)
+    # For x ≤ 0 the slope αeˣ is out + α too, but that loses the digits of a small slope.
+    x=lambda f, g, x, alpha: g * f.where(x > 0, 1.0, alpha * f.exp(f.where(x >= 0, 0.0, x)))
 )
 
 
@@ -114,10 +114,15 @@ tanh.rules(x=lambda f, g, out: g * (1 - f.square(out)))
 
 @kernel
 def logistic(b: Any, x: Any) -> Any:
-    """``1/(1 + e⁻ˣ)`` = ½(1 + tanh(x/2)), which cannot overflow."""
-    out = b.xp.tanh(x * 0.5)
-    out *= 0.5
-    out += 0.5
+    """``1/(1 + e⁻ˣ)`` = max(e, 1 if x ≥ 0)/(1 + e), e = e^-|x|, which cannot overflow.
+
+    (½(1 + tanh(x/2)) would lose the digits of all that is near 0.)
+    """
+    xp = b.xp
+    e = xp.exp(-xp.absolute(x))
+    out = xp.maximum(e, x >= 0)
+    e += 1
+    out /= e
     return out
 
 

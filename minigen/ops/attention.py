@@ -13,6 +13,7 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
 from minigen.ops.product import product
@@ -31,19 +32,28 @@ def _attention_reference(
     q: Tensor, k: Tensor, v: Tensor, mask: Any, *, scale: float, is_causal: bool
 ) -> Tensor:
     """The definition, one line for each symbol."""
+    weights = _weights(q, k, mask, scale, is_causal)  # (…, T, S)
+    return matmul(weights, v)  # (…, T, S) (…, S, D) -> (…, T, D)
+
+
+def _weights(q: Tensor, k: Tensor, mask: Any, scale: float, is_causal: bool) -> Tensor:
+    """``softmax(Q Kᵀ · scale + mask)``, and 0 in the rows that may look nowhere."""
     scores = matmul(q, k.transpose(-2, -1)) * scale  # (…, T, S)
     if is_causal:
         seen = Tensor(_causal_mask(active.backend.xp, *scores.shape[-2:]))
         scores = functions.where(seen, scores, -math.inf)
-    if mask is not None:
-        scores = _apply_mask(scores, mask)
-    return matmul(softmax(scores, -1), v)  # (…, T, S) (…, S, D) -> (…, T, D)
+    if mask is not None and mask.dtype.kind == "b":
+        scores = functions.where(mask, scores, -math.inf)
+    elif mask is not None:
+        scores = scores + mask
+    return softmax_or_zero(scores)
 
 
-def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
-    if mask.dtype.kind == "b":
-        return functions.where(mask, scores, -math.inf)
-    return scores + mask
+def softmax_or_zero(scores: Tensor) -> Tensor:
+    """The softmax along the last dimension; a row that is -inf throughout gives 0, not NaN."""
+    hidden = Tensor((scores.data == -math.inf).all(axis=-1, keepdims=True))  # (…, 1)
+    # Chosen before and after: a slope of NaN times 0 would be NaN.
+    return functions.where(hidden, 0.0, softmax(functions.where(hidden, 0.0, scores), -1))
 
 
 # ---------------------------------------------------------------- weights from scores
@@ -54,15 +64,20 @@ def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
 
 @kernel
 def softmax_over_keys(b: Any, scores: Any, *, scale: float, is_causal: bool) -> None:
-    """In place: softmax of scale · scores along the keys, (…, S, T); causal: weight 0 for s > t."""
+    """In place: softmax of scale · scores along the keys, (…, S, T); causal: weight 0 for s > t.
+
+    A query whose scores are all -inf sees nothing: its weights are 0.
+    """
     xp = b.xp
     if is_causal:
-        hidden = ~_causal_mask(xp, scores.shape[-1], scores.shape[-2]).T  # (S, T)
-        scores += xp.where(hidden, -math.inf, 0).astype(scores.dtype)
-    scores -= scores.max(axis=-2, keepdims=True)
+        seen = _causal_mask(xp, scores.shape[-1], scores.shape[-2]).T  # (S, T)
+        scores[...] = xp.where(seen, scores, -math.inf)
+    top = scores.max(axis=-2, keepdims=True)
+    scores -= or_zero(b, top != -math.inf, top)  # -inf - -inf would be NaN
     scores *= scale
     xp.exp(scores, out=scores)
-    scores /= scores.sum(axis=-2, keepdims=True)
+    total = scores.sum(axis=-2, keepdims=True)
+    scores /= xp.where(total == 0, 1, total)
 
 
 @kernel
@@ -85,9 +100,8 @@ def _attend(
     weights = product(b, k, _swapped(xp, q))  # (…, S, D) (…, D, T) -> (…, S, T)
     if mask is not None:
         mask = _swapped(xp, xp.broadcast_to(mask, (*mask.shape[:-2], *weights.shape[:-3:-1])))
-        if mask.dtype.kind == "b":
-            mask = xp.where(mask, 0, -math.inf).astype(weights.dtype)
-        weights = weights * scale + mask
+        weights *= scale
+        weights = xp.where(mask, weights, -math.inf) if mask.dtype.kind == "b" else weights + mask
         scale = 1.0
     elif not scale > 0:  # the largest score is then not that with the largest weight
         weights *= scale
@@ -210,7 +224,7 @@ def scaled_dot_product_attention(
         key: (…, S, D).
         value: (…, S, E).
         attn_mask: broadcasts to (…, T, S): boolean, True where a query may look; or numbers
-            that are added to the scores. A row that may look nowhere gives NaN, as in PyTorch.
+            that are added to the scores. The result for a query that may look nowhere is 0.
         dropout_p: probability of dropping a weight (also outside training: pass 0 there).
         is_causal: query t sees keys 0 … t only.
         scale: by default 1/√D.
@@ -233,13 +247,8 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     if not dropout_p:
         return _attention(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
-    scores = matmul(query, key.transpose(-2, -1)) * scale
-    if is_causal:
-        seen = Tensor(_causal_mask(active.backend.xp, *scores.shape[-2:]))
-        scores = functions.where(seen, scores, -math.inf)
-    if attn_mask is not None:
-        scores = _apply_mask(scores, attn_mask)
-    return matmul(dropout(softmax(scores, -1), dropout_p, generator=generator), value)
+    weights = _weights(query, key, attn_mask, scale, is_causal)
+    return matmul(dropout(weights, dropout_p, generator=generator), value)
 
 
 def packed_attention(

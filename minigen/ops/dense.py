@@ -15,7 +15,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
-from minigen.ops.activation import logistic
+from minigen.ops.activation import gate, logistic
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product, sum_rows
 
@@ -55,13 +55,8 @@ def activate_backward(
 ) -> Any:
     """``g · φ'`` from y = φ(z), (N, O); its sum over rows is written into ``g_bias`` or added."""
     xp = b.xp
-    if activation == "relu":
-        g_z = g * (y > 0)
-    elif activation == "leaky_relu":
-        g_z = (y > 0).astype(g.dtype)
-        g_z *= 1 - slope
-        g_z += slope
-        g_z *= g
+    if activation in ("relu", "leaky_relu"):
+        g_z = gate(b, g, y, low=0.0 if activation == "relu" else slope)
     elif activation == "tanh":
         g_z = xp.multiply(y, y)
         xp.subtract(1, g_z, out=g_z)

@@ -19,6 +19,7 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.ops.choice import or_zero
 
 __all__ = [
     "abs",
@@ -222,13 +223,16 @@ remainder.rules(
 
 @primitive(name="power")
 def _power(b, x, other):
-    """``x^other``. By x: other·x^(other-1); by other: x^other·ln x, taken as 0 where x = 0."""
+    """``x^other``. By x: other·x^(other-1), 0 for the constant x⁰; by other: x^other·ln x.
+
+    0^e is 0 for every e > 0, a constant: its slope by e is 0. For e < 0 it is -∞.
+    """
     return b.xp.power(x, other)
 
 
 _power.rules(
-    x=lambda f, g, x, other: g * _power_slope(f, x, other),
-    other=lambda f, g, out, x: g * out * _log_base(f, x),
+    x=lambda f, g, x, other: _by_base(f, g, x, other),
+    other=lambda f, g, out, x, other: _by_exponent(f, g, out, x, other),
 )
 
 
@@ -237,19 +241,23 @@ def pow(input: Any, exponent: Any) -> Tensor:
     return _power(input, exponent)
 
 
-def _log_base(f: Any, x: Any) -> Any:
-    """``ln x``, and 0 for the base 0, so that 0^e has the slope 0."""
-    if isinstance(x, (int, float)):  # stays a Python number, which promotes nothing
-        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
-    return f.log(f.where(x == 0, 1.0, x))
-
-
-def _power_slope(f: Any, x: Any, exponent: Any) -> Any:
-    """d(x^e)/dx = e·x^(e-1), with the constant x⁰ given the slope 0 even at x = 0."""
+def _by_base(f: Any, g: Any, x: Any, exponent: Any) -> Any:
+    """d(x^e)/dx = e·x^(e-1), with the constant x⁰ given the slope 0 whatever x is."""
     if isinstance(exponent, (int, float)):
-        return exponent * x ** (exponent - 1) if exponent != 0 else f.zeros_like(x)
-    is_zero = exponent == 0
-    return exponent * f.power(x, f.where(is_zero, f.ones_like(exponent), exponent - 1))
+        return g * (exponent * x ** (exponent - 1)) if exponent != 0 else f.zeros_like(x)
+    constant = exponent == 0
+    slope = exponent * f.power(f.where(constant, 1.0, x), exponent - 1)
+    return f.where(constant, 0.0, g * slope)
+
+
+def _by_exponent(f: Any, g: Any, out: Any, x: Any, exponent: Any) -> Any:
+    """d(x^e)/de = x^e·ln x, and where x = 0 the slope of 0^e: 0 for e ≥ 0, else -∞."""
+    at_zero = f.where(exponent >= 0, 0.0, g * -math.inf)
+    if isinstance(x, (int, float)):  # stays a Python number, which promotes nothing
+        return at_zero if x == 0 else g * (out * (math.log(x) if x > 0 else math.nan))
+    is_zero = x == 0
+    slope = f.where(is_zero, 0.0, out) * f.log(f.where(is_zero, 1.0, x))
+    return f.where(is_zero, at_zero, g * slope)
 
 
 @primitive
@@ -352,9 +360,15 @@ def logaddexp(b, x, other):
 
 
 logaddexp.rules(
-    x=lambda f, g, out, x: g * f.exp(x - out),
-    other=lambda f, g, out, other: g * f.exp(other - out),
+    x=lambda f, g, x, other: g * _weight(f, x, other),
+    other=lambda f, g, x, other: g * _weight(f, other, x),
 )
+
+
+def _weight(f: Any, one: Any, other: Any) -> Any:
+    """``e¹/(e¹ + e²)`` = sigmoid(one - other); ½ of two that are equal, infinite ones too."""
+    return f.sigmoid(f.where(one == other, 0.0, one - other))
+
 
 # ---------------------------------------------------------------- trigonometric
 
@@ -402,9 +416,15 @@ def arctan2(b, x, other):
 
 
 arctan2.rules(
-    x=lambda f, g, x, other: g * other / (x * x + other * other),
-    other=lambda f, g, x, other: -g * x / (x * x + other * other),
+    x=lambda f, g, x, other: g * other / _squared_distance(f, x, other),
+    other=lambda f, g, x, other: -g * x / _squared_distance(f, x, other),
 )
+
+
+def _squared_distance(f: Any, x: Any, other: Any) -> Any:
+    """``x² + other²``, and 1 at the origin: the gradient there, which does not exist, is 0."""
+    squared = x * x + other * other
+    return f.where(f.logical_and(x == 0, other == 0), 1.0, squared)
 
 
 @primitive
@@ -501,8 +521,8 @@ def maximum(b, x, other):
 
 
 maximum.rules(
-    x=lambda f, g, x, other: g * _share(f, x, other),
-    other=lambda f, g, x, other: g * _share(f, other, x),
+    x=lambda f, g, x, other: _share(f, g, x == other, x < other),
+    other=lambda f, g, x, other: _share(f, g, x == other, x > other),
 )
 
 
@@ -513,19 +533,23 @@ def minimum(b, x, other):
 
 
 minimum.rules(
-    x=lambda f, g, x, other: g * _share(f, other, x),
-    other=lambda f, g, x, other: g * _share(f, x, other),
+    x=lambda f, g, x, other: _share(f, g, x == other, x > other),
+    other=lambda f, g, x, other: _share(f, g, x == other, x < other),
 )
 
 
-def _share(f: Any, winner: Any, loser: Any) -> Any:
-    """1 where ``winner`` is larger, ½ where equal, 0 where smaller."""
-    return f.sign(winner - loser) * 0.5 + 0.5
+def _share(f: Any, g: Any, equal: Any, loses: Any) -> Any:
+    """``g`` for the winner, half of it where the two are equal, 0 for the loser."""
+    return f.where(equal, g * 0.5, f.where(loses, 0.0, g))
 
 
 @primitive(name="where")
 def _where(b, condition, x, other):
     """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
+    if type(other) is float and other == 0 and _is_float(x):
+        return or_zero(b, condition, x)
+    if type(x) is float and x == 0 and _is_float(other):
+        return or_zero(b, b.xp.logical_not(condition), other)
     out = b.xp.where(condition, x, other)
     if out.dtype == np.float64 and not (hasattr(x, "dtype") or hasattr(other, "dtype")):
         return out.astype(np.float32)  # of two Python numbers, as everywhere
@@ -536,6 +560,10 @@ _where.rules(
     x=lambda f, g, condition: f.where(condition, g, 0.0),
     other=lambda f, g, condition: f.where(condition, 0.0, g),
 )
+
+
+def _is_float(x: Any) -> bool:
+    return hasattr(x, "dtype") and x.dtype.kind == "f"
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:

@@ -21,6 +21,8 @@ from minigen.ops.kernel import kernel
 __all__ = ["gelu"]
 
 SCALE, CUBIC = math.sqrt(2 / math.pi), 0.044715
+LARGE = 1e4
+"""What is taken for x² if it is larger: t is ±1 and Φ' is 0 then, which ∞ would make NaN of."""
 
 
 def _gelu_reference(x: Tensor, *, approximate: str) -> Tensor:
@@ -52,6 +54,7 @@ def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
         xp.multiply(y, y, out=rest)
         xp.subtract(0.25, rest, out=rest)
         xp.multiply(x_, x_, out=s)
+        xp.minimum(s, LARGE, out=s)
         s *= 6 * SCALE * CUBIC
         s += 2 * SCALE  # 2u'
         s *= x_
@@ -65,6 +68,7 @@ def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
 def _half_tanh(xp: Any, x: Any, out: Any) -> None:
     """``out = ½t``."""
     xp.multiply(x, x, out=out)
+    xp.minimum(out, LARGE, out=out)
     out *= SCALE * CUBIC
     out += SCALE
     out *= x

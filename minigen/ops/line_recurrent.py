@@ -22,6 +22,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.ops.activation import logistic
 from minigen.ops.creation import zeros
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
@@ -97,11 +98,8 @@ def lstm_cell(b: Any, z: Any, c: Any, tanh_c: Any, h: Any) -> Any:
     """One step of M cells: ``z`` (M, 4H) becomes σ(i), σ(f), tanh(g), σ(o); c, in place; h."""
     xp, size = b.xp, c.shape[1]
     i, f, g, o = (z[:, k * size : (k + 1) * size] for k in range(4))
-    for gate in (z[:, : 2 * size], o):  # ½ + ½ tanh(x/2) = σ(x)
-        gate *= 0.5
-        xp.tanh(gate, out=gate)
-        gate *= 0.5
-        gate += 0.5
+    for gate in (z[:, : 2 * size], o):
+        gate[...] = logistic(b, gate)
     xp.tanh(g, out=g)
     c *= f
     c += i * g

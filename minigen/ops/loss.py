@@ -16,6 +16,7 @@ from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.ops.activation import logistic, softplus
+from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
@@ -68,8 +69,9 @@ def smooth_l1_loss(
     if beta == 0:
         return l1_loss(input, target, reduction)
     d = functions.absolute(input - target)
-    quadratic = functions.square(d) * (0.5 / beta)
-    return _reduce(functions.where(d < beta, quadratic, d - 0.5 * beta), reduction)
+    near = d < beta
+    quadratic = functions.square(functions.where(near, d, 0.0)) * (0.5 / beta)
+    return _reduce(functions.where(near, quadratic, d - 0.5 * beta), reduction)
 
 
 # ---------------------------------------------------------------- binary
@@ -84,8 +86,8 @@ def logit_cross_entropy(b: Any, x: Any, target: Any) -> Any:
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.log1p(out, out=out)
-    out += xp.maximum(x, 0)
-    out -= x * target
+    linear = xp.maximum(x, 0) - x * target  # first: where it is 0, the logarithm keeps its digits
+    out += linear
     return out
 
 
@@ -166,16 +168,52 @@ def binary_cross_entropy_with_logits(
 
 
 def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """``-t·ln p - (1-t)·ln(1-p)`` from the probability p; logarithms are cut at -100."""
+    """``-t·ln p - (1-t)·ln(1-p)`` from the probability p.
+
+    As in PyTorch, logarithms are cut at -100, and the slope (p - t)/(p(1 - p)) goes on where they
+    are: its denominator is at least 1e-12. Better is the loss from logits, which needs no cut.
+
+    Raises:
+        ValueError: the shapes differ, or a p lies outside of [0, 1] or is NaN (looked for on the
+            CPU; elsewhere it would cost a transfer, and the loss is NaN).
+    """
     _same_shape("binary_cross_entropy", input, target)
-    loss = -(target * _cut_log(input) + (1 - target) * _cut_log(1 - input))
-    return _reduce(loss, reduction)
+    _check_probabilities(input)
+    return _reduce(_binary_cross_entropy(input, target), reduction)
 
 
-def _cut_log(p: Tensor) -> Tensor:
-    floor = math.exp(-100) if p.dtype.itemsize > 4 else 1e-38
-    positive = p > floor
-    return functions.where(positive, functions.log(functions.where(positive, p, 1.0)), -100.0)
+def _check_probabilities(p: Tensor) -> None:
+    if active.backend.name == "numpy" and p.size:
+        active.backend.run(_refuse_outside, p.data)
+
+
+def _refuse_outside(p: Array) -> None:
+    low, high = p.min(), p.max()
+    if not (low >= 0 and high <= 1):  # NaN is refused as well
+        wrong = high if low >= 0 else low
+        raise ValueError(f"binary_cross_entropy: input must lie in [0, 1], got {wrong:.6g}")
+
+
+@primitive(name="binary_cross_entropy", broadcasts=True)
+def _binary_cross_entropy(b, x, target):
+    """``-t·max(ln p, -100) - (1-t)·max(ln(1-p), -100)``."""
+    xp = b.xp
+    is_zero, is_one = x == 0, x == 1  # whose logarithm NumPy warns of
+    log = xp.where(is_zero, -100, xp.log(xp.where(is_zero, 1, x)))
+    log_rest = xp.where(is_one, -100, xp.log1p(xp.where(is_one, 0, -x)))
+    return (target - 1) * xp.maximum(log_rest, -100) - target * xp.maximum(log, -100)
+
+
+_binary_cross_entropy.rules(
+    x=lambda f, g, x, target: g * (x - target) / f.maximum(x * (1 - x), 1e-12),
+    target=lambda f, g, x: g * (_cut_log(f, 1 - x) - _cut_log(f, x)),
+)
+
+
+def _cut_log(f: Any, p: Any) -> Any:
+    """``max(ln p, -100)``."""
+    is_zero = p == 0
+    return f.maximum(f.where(is_zero, -100.0, f.log(f.where(is_zero, 1.0, p))), -100.0)
 
 
 # ---------------------------------------------------------------- classes
@@ -206,10 +244,12 @@ def nll_loss(
     from minigen.ops.indexing import gather
 
     picked = gather(input, 1, safe.unsqueeze(1)).squeeze(1)  # (N, C, …) -> (N, …)
-    factor = functions.cast(used, dtype=input.dtype)
-    if weight is not None:
-        factor = factor * functions.getitem(weight, index=safe.data)
-    loss = -picked * factor
+    if weight is None:
+        factor = functions.cast(used, dtype=input.dtype)
+        loss = -functions.where(used, picked, 0.0)
+    else:
+        factor = functions.where(used, functions.getitem(weight, index=safe.data), 0.0)
+        loss = -functions.where(used, picked * factor, 0.0)
     if reduction == "mean":
         return sum_over(loss) / sum_over(factor)
     return _reduce(loss, reduction)
@@ -250,7 +290,9 @@ def cross_entropy(
     ):
         _check_classes(target, input.shape[1], ignore_index)
         return _mean_cross_entropy(input, target, ignore_index=ignore_index)
-    log_p = log_softmax(input, dim)
+    # What a row holds that counts nothing is nothing to the gradient either, infinite or NaN.
+    used = target != ignore_index
+    log_p = log_softmax(functions.where(used.unsqueeze(dim), input, 0.0), dim)
     loss = nll_loss(log_p, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return loss
@@ -278,18 +320,18 @@ def _smooth_term(
 ) -> Tensor:
     """The cross-entropy with the even distribution, on the rows that count."""
     classes = log_p.shape[dim]
-    used = functions.cast(target != ignore_index, dtype=log_p.dtype)
+    used = target != ignore_index
+    counted = functions.cast(used, dtype=log_p.dtype)
     if weight is not None:
         shape = [1] * log_p.ndim
         shape[dim] = classes
         log_p = log_p * weight.reshape(shape)
-    even = -sum_over(log_p, dim) * used * (1 / classes)
+        safe = functions.where(used, target, 0)
+        counted = functions.where(used, functions.getitem(weight, index=safe.data), 0.0)
+    even = functions.where(used, sum_over(log_p, dim) * (-1 / classes), 0.0)
     if reduction != "mean":
         return _reduce(even, reduction)
-    if weight is not None:
-        safe = functions.where(target != ignore_index, target, 0)
-        used = used * functions.getitem(weight, index=safe.data)
-    return sum_over(even) / sum_over(used)
+    return sum_over(even) / sum_over(counted)
 
 
 def _cross_entropy_of_probabilities(
@@ -315,7 +357,8 @@ def _cross_entropy_of_probabilities(
 
 def _mean_cross_entropy_reference(x: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
     """The definition: the mean of -ln softmax at the target, over rows that count."""
-    return nll_loss(log_softmax(x, 1), target, None, ignore_index)
+    used = (target != ignore_index).unsqueeze(1)  # (N, 1)
+    return nll_loss(log_softmax(functions.where(used, x, 0.0), 1), target, None, ignore_index)
 
 
 @kernel
@@ -332,12 +375,13 @@ def cross_entropy_and_gradient(
     xp.exp(p, out=p)
     total = p.sum(axis=1)
     p /= total[:, None]
-    counted = used.astype(x.dtype)
-    share = counted / counted.sum()  # (N,) each row's weight in the mean
-    loss = ((xp.log(total) - chosen) * share).sum()
-    p *= share[:, None]
-    p[rows, safe] -= share
-    return loss, p
+    count = used.sum()
+    share = (1 / xp.maximum(count, 1)).astype(x.dtype)  # each row's weight in the mean
+    loss = or_zero(b, used, xp.log(total) - chosen).sum() * share
+    loss = xp.where(count == 0, math.nan, loss)  # the mean over no rows
+    p[rows, safe] -= 1
+    p *= share
+    return loss, or_zero(b, used[:, None], p)
 
 
 @fused(reference=_mean_cross_entropy_reference, name="mean_cross_entropy")

@@ -202,6 +202,6 @@ def dropout(
         raise ValueError(f"p must lie in [0, 1], got {p}")
     if not training or p == 0:
         return input
-    kept = rand(input.shape, dtype=input.dtype, generator=generator).data >= p
-    scale = 1 / (1 - p) if p < 1 else 0.0
-    return functions.multiply(input, Tensor(kept.astype(input.dtype) * scale))
+    kept = Tensor(rand(input.shape, dtype=input.dtype, generator=generator).data >= p)
+    scaled = input * (1 / (1 - p)) if p < 1 else input
+    return functions.where(kept, scaled, 0.0)  # chosen: ∞ · 0 would be NaN

@@ -16,6 +16,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.ops.activation import logistic
 from minigen.ops.linalg import matmul
 from minigen.ops.product import product
 from minigen.ops.shape import concatenate, split
@@ -25,14 +26,6 @@ __all__ = ["gru_sequence", "lstm_sequence"]
 
 def _steps(x: Tensor) -> list[Tensor]:
     return [functions.getitem(x, index=t) for t in range(x.shape[0])]
-
-
-def _sigmoid(xp: Any, x: Any) -> None:
-    """``1/(1 + e⁻ˣ)`` = ½(1 + tanh(x/2)), in place."""
-    x *= 0.5
-    xp.tanh(x, out=x)
-    x *= 0.5
-    x += 0.5
 
 
 # ---------------------------------------------------------------- LSTM
@@ -67,9 +60,9 @@ def lstm_sequence(b, gates, h, c, weight):
         z = sigma[t]
         z += product(b, h, weight.T)
         i, f, g, o = (z[:, k * size : (k + 1) * size] for k in range(4))
-        _sigmoid(xp, z[:, : 2 * size])
+        for gate in (z[:, : 2 * size], o):
+            gate[...] = logistic(b, gate)
         xp.tanh(g, out=g)
-        _sigmoid(xp, o)
         xp.multiply(f, cs[t], out=cs[t + 1])
         cs[t + 1] += i * g
         xp.tanh(cs[t + 1], out=tanhs[t])
@@ -147,7 +140,7 @@ def gru_sequence(b, gates, h, weight, bias):
             state += bias
         both, candidate = sigma[t][:, : 2 * size], sigma[t][:, 2 * size :]
         both += state[:, : 2 * size]
-        _sigmoid(xp, both)
+        both[...] = logistic(b, both)
         r, z = both[:, :size], both[:, size:]
         from_state[t] = state[:, 2 * size :]
         candidate += r * from_state[t]

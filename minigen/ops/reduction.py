@@ -202,7 +202,7 @@ def safe_sqrt(b, x):
     return b.xp.sqrt(x)
 
 
-safe_sqrt.rules(x=lambda f, g, out: f.where(out > 0, g * 0.5 / f.where(out > 0, out, 1.0), 0.0))
+safe_sqrt.rules(x=lambda f, g, out: f.where(out == 0, 0.0, g * 0.5 / f.where(out == 0, 1.0, out)))
 
 
 # ---------------------------------------------------------------- extremes
@@ -223,9 +223,9 @@ def _amin(b, x, *, dim, keepdim):
 def _extreme_rule(f: Any, g: Any, x: Any, out: Any, x_shape: Any, dim: Any) -> Any:
     """The gradient goes to the winners; several that are equal share it evenly."""
     kept = reduced_shape(x_shape, dim)
-    winners = f.cast(x == f.reshape(out, shape=kept), dtype=x.dtype)
-    share = winners / f.sum(winners, dim=dim, keepdim=True)
-    return f.reshape(g, shape=kept) * share
+    winners = f.logical_or(x == f.reshape(out, shape=kept), x != x)  # NaN wins over all numbers
+    count = f.sum(f.cast(winners, dtype=x.dtype), dim=dim, keepdim=True)
+    return f.where(winners, f.reshape(g, shape=kept) / count, 0.0)
 
 
 _amax.rules(x=_extreme_rule)
@@ -372,8 +372,8 @@ def _logsumexp(b, x, *, dim, keepdim):
     top = xp.where(xp.isfinite(top), top, 0)  # all -inf: the answer is -inf, not NaN
     total = xp.exp(x - top).sum(axis=dim, keepdims=True)
     # ln 0 is -inf here on purpose; written so that NumPy does not warn.
-    positive = total > 0
-    out = xp.where(positive, xp.log(xp.where(positive, total, 1)), -math.inf) + top
+    empty = total == 0
+    out = xp.where(empty, -math.inf, xp.log(xp.where(empty, 1, total))) + top
     return out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dim])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from minigen.autograd.fused import fused
 from minigen.autograd.tensor import Tensor
-from minigen.ops.activation import sigmoid, tanh
+from minigen.ops.activation import logistic, sigmoid, tanh
 from minigen.ops.convolution import conv1d
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product
@@ -117,6 +117,15 @@ def conv_time_first(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) 
 
 
 @kernel
+def tanh_and_sigmoid(b: Any, parts: Any) -> None:
+    """tanh of the first half of the last dimension and sigmoid of the second, in place."""
+    half = parts.shape[-1] // 2
+    a, gate = parts[..., :half], parts[..., half:]
+    b.xp.tanh(a, out=a)
+    gate[...] = logistic(b, gate)
+
+
+@kernel
 def gate_backward(b: Any, g: Any, parts: Any) -> Any:
     """With t and s the two halves of ``parts``: g·s·(1 - t²) and g·t·s·(1 - s)."""
     half = g.shape[-1]
@@ -137,13 +146,10 @@ def _gated_reference(x: Tensor) -> Tensor:
 
 @fused(reference=_gated_reference, name="gated_tanh")
 def _gated_tanh(b, x):
-    """One call of tanh for both halves, as sigmoid(v) = ½(1 + tanh(v/2)); keeps the results."""
+    """Both halves in one copy; keeps the results."""
     half = x.shape[-1] // 2
     parts = x.copy()
-    parts[..., half:] *= 0.5
-    b.xp.tanh(parts, out=parts)
-    parts[..., half:] += 1
-    parts[..., half:] *= 0.5
+    tanh_and_sigmoid(b, parts)
     return parts[..., :half] * parts[..., half:], (parts,)
 
 

@@ -24,7 +24,7 @@ def gate(b: Any, g: Array, like: Array, *, low: float) -> Array:
     if found is None:
         return NotImplemented
     run, out, flat = found
-    b.run(run.gate, *flat, g.dtype.type(low))
+    b.run(run.gate if low else run.relu_gate, *flat, g.dtype.type(low))
     return out
 
 
@@ -48,6 +48,14 @@ def logit_cross_entropy(b: Any, x: Array, target: Array) -> Array:
     return out
 
 
+def tanh_and_sigmoid(b: Any, parts: Array) -> Any:
+    """In place, in float32; equals ``tanh_and_sigmoid`` in ``ops/time_first.py``."""
+    if not without_gaps(parts, dtypes=FLOATS[:1]):
+        return NotImplemented
+    b.run(loops().tanh_and_sigmoid, parts.reshape(-1, parts.shape[-1]))
+    return None
+
+
 def gate_backward(b: Any, g: Array, parts: Array) -> Any:
     """The gradient of both halves; equals ``gate_backward`` in ``ops/time_first.py``."""
     if not without_gaps(parts, g):
@@ -63,6 +71,7 @@ KERNELS = (
     gate,
     logistic,
     logit_cross_entropy,
+    tanh_and_sigmoid,
     gate_backward,
 )
 """As the backend registers them, by their names."""

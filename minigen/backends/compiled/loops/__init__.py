@@ -23,7 +23,9 @@ from minigen.backends.compiled.loops.activation import (
     gate_backward,
     rectify,
     relu,
+    relu_gate,
     sigmoid,
+    tanh_and_sigmoid,
 )
 from minigen.backends.compiled.loops.attention import (
     softmax_over_keys,
@@ -111,6 +113,7 @@ __all__ = [
     "normalize_rows_backward",
     "rectify",
     "relu",
+    "relu_gate",
     "rows_summed_at",
     "scale_channels",
     "scatter_windows",
@@ -119,5 +122,6 @@ __all__ = [
     "softmax_over_keys",
     "softmax_over_keys_backward",
     "sum_rows",
+    "tanh_and_sigmoid",
     "tanh_and_sum",
 ]

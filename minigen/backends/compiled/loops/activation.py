@@ -12,6 +12,8 @@ from minigen.backends.compiled.loops.scalars import (
     ONE,
     exp_of_negative,
     log_of_one_plus,
+    sigmoid_of,
+    tanh_of,
 )
 
 
@@ -36,6 +38,13 @@ def gate(out: Array, g: Array, like: Array, low: Any) -> None:
         out[i] = g[i] if like[i] > 0 else low * g[i]
 
 
+@compiled
+def relu_gate(out: Array, g: Array, like: Array, zero: Any) -> None:
+    """``out = g``, and 0 where like ≤ 0: chosen, as a product with 0 makes NaN of an infinity."""
+    for i in range(out.size):
+        out[i] = zero if like[i] <= 0 else g[i]
+
+
 @contracted
 def sigmoid(out: Array, x: Array) -> None:
     """``out = 1/(1 + e⁻ˣ)`` in float32, from e^-|x|, which cannot overflow."""
@@ -51,7 +60,20 @@ def bce_with_logits(out: Array, x: Array, target: Array) -> None:
     for i in range(out.size):
         e = exp_of_negative(-abs(x[i]))
         positive = zero if x[i] <= 0 else x[i]
-        out[i] = log_of_one_plus(e) + positive - x[i] * target[i]
+        out[i] = log_of_one_plus(e) + (positive - x[i] * target[i])
+
+
+@contracted
+def tanh_and_sigmoid(parts: Array) -> None:
+    """tanh of the first half of each row and sigmoid of the second, in place: (M, 2C), float32."""
+    count, width = parts.shape
+    size = width // 2
+    for m in range(count):
+        row = parts[m]
+        for k in range(size):
+            row[k] = tanh_of(row[k])
+        for k in range(size, width):
+            row[k] = sigmoid_of(row[k])
 
 
 @compiled

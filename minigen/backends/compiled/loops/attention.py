@@ -19,6 +19,7 @@ def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal:
     """e^(scale·(w - top))/total over the keys in float32, in place: (M, S, T), scratch (M, T).
 
     Causal: of key s only the queries t >= s are computed, from the multiple of 16 below s on.
+    A query whose scores are all -inf sees nothing: its weights are 0.
     Loops run over slices from 0: indices that could be negative would not go side by side.
     """
     count, keys, queries = w.shape
@@ -33,17 +34,19 @@ def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal:
                 row[t] = LOWEST
             for t in range(row.size):
                 high[t] = row[t] if row[t] > high[t] else high[t]
+        for t in range(queries):
+            top[m, t] = ZERO if top[m, t] == LOWEST else top[m, t]
         for s in range(keys):
             start = s // 16 * 16 if is_causal else 0
             row, high, sums = w[m, s, start:], top[m, start:], total[m, start:]
             for t in range(row.size):
                 x = (row[t] - high[t]) * scale
-                e = exp_of_negative(x)
+                e = exp_of_negative(LEAST if x < LEAST else x)
                 e = ZERO if x < LEAST else e
                 row[t] = e
                 sums[t] += e
         for t in range(queries):
-            total[m, t] = ONE / total[m, t]
+            total[m, t] = ONE / (ONE if total[m, t] == ZERO else total[m, t])
         for s in range(keys):
             start = s // 16 * 16 if is_causal else 0
             row, sums = w[m, s, start:], total[m, start:]

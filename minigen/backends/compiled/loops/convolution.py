@@ -177,7 +177,10 @@ def correlate_part(
                 place = n * into[0] + i * into[1] + j * into[2]
                 here, positive = out[place + begins :], like[place + begins :]
                 for o in range(outputs - begins):
-                    here[o] = here[o] if positive[o] > 0 else gate * here[o]
+                    if gate == 0:  # chosen, as a product with 0 makes NaN of an infinity
+                        here[o] = gate if positive[o] <= 0 else here[o]
+                    else:
+                        here[o] = here[o] if positive[o] > 0 else gate * here[o]
 
 
 @compiled

@@ -52,13 +52,20 @@ def bias_and_sigmoid(z: Array, bias: Array) -> None:
 
 @compiled
 def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: Any) -> None:
-    """``g_z = g`` where y > 0, ``low · g`` elsewhere; ``total`` = or += its sum over rows."""
+    """``g_z = g`` where y > 0, ``low · g`` elsewhere; ``total`` = or += its sum over rows.
+
+    With low = 0 the 0 is chosen, as a product makes NaN of an infinity.
+    """
+    zero = low - low
     if not add:
-        total[:] = low - low
+        total[:] = zero
     for n in range(g.shape[0]):
         row_g, row_y, row = g[n], y[n], g_z[n]
         for k in range(row.size):
-            through = row_g[k] if row_y[k] > 0 else low * row_g[k]
+            if low == zero:
+                through = zero if row_y[k] <= zero else row_g[k]
+            else:
+                through = row_g[k] if row_y[k] > zero else low * row_g[k]
             row[k] = through
             total[k] += through
 

@@ -28,7 +28,7 @@ def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> N
         for k in range(size):
             e = exp_of_negative(-abs(logits[k]))
             positive = ZERO if logits[k] <= 0 else logits[k]
-            terms[k] = log_of_one_plus(e) + positive - logits[k] * labels[k]
+            terms[k] = log_of_one_plus(e) + (positive - logits[k] * labels[k])
             slopes[k] = (e if logits[k] < 0 else ONE) / (ONE + e) - labels[k]
         lanes[:] = ZERO
         for k in range(0, whole, LANES):

@@ -153,6 +153,14 @@ def gate(out: Array, g: Array, like: Array, low: Any) -> None:
         activation.gate(out[i:j], g[i:j], like[i:j], low)
 
 
+@together
+def relu_gate(out: Array, g: Array, like: Array, zero: Any) -> None:
+    """``activation.relu_gate``, by elements."""
+    for part in numba.prange(PARTS):
+        i, j = begin(part, g.size), begin(part + 1, g.size)
+        activation.relu_gate(out[i:j], g[i:j], like[i:j], zero)
+
+
 def __getattr__(name: str) -> Any:
     """Loops that have no version for several threads are the serial ones."""
     return getattr(loops, name)
