@@ -72,7 +72,7 @@ def _translation(x: Tensor, generator: mg.Generator) -> Tensor:
         around = [len(x), 1, 1, 1]
         around[dim] = length
         index = mg.expand(places.clamp(0, length - 1).reshape(*around), *x.shape)
-        x = mg.gather(x, dim, index) * inside.to(x.dtype).reshape(*around)
+        x = mg.where(inside.reshape(*around), mg.gather(x, dim, index), 0.0)
     return x
 
 
@@ -87,7 +87,7 @@ def _cutout(x: Tensor, generator: mg.Generator) -> Tensor:
         outside.append(mg.logical_or(places < start, places >= start + side))  # (N, L)
     rows, columns = outside
     kept = mg.logical_or(rows.reshape(len(x), 1, -1, 1), columns.reshape(len(x), 1, 1, -1))
-    return x * kept.to(x.dtype)  # (N, 1, H, W)
+    return mg.where(kept, x, 0.0)  # (N, 1, H, W), (N, C, H, W) -> (N, C, H, W)
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor, mg.Generator], Tensor]] = {

@@ -38,6 +38,7 @@ import minigen as mg
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.errors import unknown_name
+from minigen.ops.activation import logistic
 
 __all__ = [
     "HEADS",
@@ -97,8 +98,7 @@ class BernoulliHead(PixelHead):
 
     def draw(self, parameters: Array, uniforms: Array) -> Array:
         """1 where u < σ(l), which is where log u − log(1 − u) < l."""
-        xp = active.backend.xp
-        probability = 0.5 * xp.tanh(0.5 * parameters[:, 0]) + 0.5  # σ without overflow
+        probability = logistic(active.backend, parameters[:, 0])
         return (uniforms[0] < probability).astype(parameters.dtype)
 
 
@@ -146,7 +146,7 @@ class LogisticMixtureHead(PixelHead):
         distance = (2.0 * x - 1.0).unsqueeze(-1) - rows[..., k : 2 * k]  # (N, C, H, W, k)
         below = mg.logsigmoid((distance + half) * inverse_scale)  # log σ(a)
         above = mg.logsigmoid((half - distance) * inverse_scale)  # log σ(−b)
-        between = (1.0 - (-2.0 * half * inverse_scale).exp()).log()
+        between = (-(-2.0 * half * inverse_scale).expm1()).log()  # log(1 − e^−δ)
         is_last, is_first = index == self.values - 1, index == 0
         log_bin = (
             mg.where(is_last, 0.0, below)

@@ -28,7 +28,7 @@ from minigen.nn.module import Module
 from minigen.ops.activation import logsigmoid, tanh
 from minigen.ops.coupling import affine_coupling
 from minigen.ops.creation import tensor, zeros
-from minigen.ops.elementwise import exp
+from minigen.ops.elementwise import exp, where
 from minigen.ops.shape import concatenate, split
 
 __all__ = ["AdditiveCoupling", "AffineCoupling"]
@@ -56,7 +56,7 @@ class _Coupling(FlowLayer):
             host = np.asarray(mask.numpy() if isinstance(mask, Tensor) else mask)
             if not ((host == 0) | (host == 1)).all():
                 raise ValueError(f"{type(self).__name__}: mask must hold 0 and 1 only")
-            mask = tensor((1 - host if swap else host).astype(np.float32))
+            mask = tensor((host == 0) if swap else (host == 1))
         self.register_buffer("mask", mask, persistent=False)
 
     def _cut(self, x: Any) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ class _Coupling(FlowLayer):
             )
             if not fits:
                 raise ValueError(f"{name}: input {x.shape} does not fit the mask {shape}")
-            return x * self.mask, x
+            return where(self.mask, x, 0.0), x
         if x.shape[1] < 2:
             raise ValueError(f"{name}: input must have two or more channels, got shape {x.shape}")
         first = -(-x.shape[1] // 2)
@@ -82,7 +82,7 @@ class _Coupling(FlowLayer):
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
         """The inverse of ``_cut``; with a mask, m·a + (1 - m)·b."""
         if self.mask is not None:
-            return a + b * (1 - self.mask)
+            return where(self.mask, a, b)
         return concatenate([b, a] if self.swap else [a, b], 1)
 
     def _said(self, a: Tensor, b: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ class AffineCoupling(_Coupling):
         else:
             log_scale = logsigmoid(raw + 2.0) if self.scale == "sigmoid" else raw
         if self.mask is not None:
-            log_scale = log_scale * (1 - self.mask)  # part a is not stretched
+            log_scale = where(self.mask, 0.0, log_scale)  # part a is not stretched
         return shift, log_scale, log_scale.sum(tuple(range(1, b.ndim)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

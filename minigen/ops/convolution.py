@@ -108,7 +108,7 @@ def masked_conv2d(
     used = mask.reshape(-1, *mask.shape[-2:]).any(axis=0)
     used = np.broadcast_to(used, weight.shape[2:])
     if mask.ndim > 2 and not (mask == used).all():  # differs between channels
-        weight = weight * functions.cast(_constant(mask), dtype=weight.dtype)
+        weight = functions.where(_constant(mask), weight, 0.0)
     taps = tuple(np.flatnonzero(used).tolist())
     return _convolution(
         "masked_conv2d", input, weight, bias, stride, padding, dilation, groups, 2, taps, rectify
