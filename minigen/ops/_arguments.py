@@ -106,3 +106,18 @@ def summable(x: Any, dtype: Any) -> Any:
     if dtype is None and x.dtype.kind in "biu":
         dtype = np.int64
     return converted(x, dtype)
+
+
+def as_float(x: Any) -> Any:
+    """A raw array as it is if it holds floating-point numbers, otherwise in float32."""
+    return x if x.dtype.kind == "f" else x.astype("float32")
+
+
+def check_float(name: str, x: Any, argument: str = "input") -> None:
+    """Some functions are not defined on whole numbers, or would round what must not be.
+
+    Raises:
+        TypeError: ``x`` holds integers or booleans.
+    """
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: {argument} must be a floating-point tensor, got {x.dtype}")

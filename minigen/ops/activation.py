@@ -11,6 +11,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.ops._arguments import as_float
 from minigen.ops.choice import or_zero
 from minigen.ops.erf import error_function
 from minigen.ops.gelu import gelu
@@ -119,6 +120,7 @@ def logistic(b: Any, x: Any) -> Any:
     (½(1 + tanh(x/2)) would lose the digits of all that is near 0.)
     """
     xp = b.xp
+    x = as_float(x)
     e = xp.exp(-xp.absolute(x))
     out = xp.maximum(e, x >= 0)
     e += 1
@@ -144,6 +146,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 def _softplus(b, x):
     """``ln(1 + eˣ)`` = max(x, 0) + ln(1 + e^-|x|), which cannot overflow."""
     xp = b.xp
+    x = as_float(x)
     out = xp.log1p(xp.exp(-xp.absolute(x)))
     out += xp.maximum(x, 0)
     return out
@@ -177,7 +180,7 @@ silu.rules(x=_silu_rule)
 @primitive
 def erf(b, x):
     """The error function ``2/√π ∫₀ˣ e^(-t²) dt``."""
-    return error_function(b, x if x.dtype.kind == "f" else x.astype("float32"))
+    return error_function(b, as_float(x))
 
 
 erf.rules(x=lambda f, g, x: g * (2 / math.sqrt(math.pi)) * f.exp(-f.square(x)))

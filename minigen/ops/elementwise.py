@@ -252,12 +252,12 @@ def _by_base(f: Any, g: Any, x: Any, exponent: Any) -> Any:
 
 def _by_exponent(f: Any, g: Any, out: Any, x: Any, exponent: Any) -> Any:
     """d(x^e)/de = x^e·ln x, and where x = 0 the slope of 0^e: 0 for e ≥ 0, else -∞."""
-    at_zero = f.where(exponent >= 0, 0.0, g * -math.inf)
+    at_zero = f.where(exponent >= 0, f.zeros_like(exponent), -math.inf)
     if isinstance(x, (int, float)):  # stays a Python number, which promotes nothing
-        return at_zero if x == 0 else g * (out * (math.log(x) if x > 0 else math.nan))
+        return g * (at_zero if x == 0 else out * (math.log(x) if x > 0 else math.nan))
     is_zero = x == 0
     slope = f.where(is_zero, 0.0, out) * f.log(f.where(is_zero, 1.0, x))
-    return f.where(is_zero, at_zero, g * slope)
+    return g * f.where(is_zero, at_zero, slope)
 
 
 @primitive
@@ -367,7 +367,8 @@ logaddexp.rules(
 
 def _weight(f: Any, one: Any, other: Any) -> Any:
     """``e¹/(e¹ + e²)`` = sigmoid(one - other); ½ of two that are equal, infinite ones too."""
-    return f.sigmoid(f.where(one == other, 0.0, one - other))
+    equal = f.logical_and(one == other, f.isinf(one))
+    return f.sigmoid(f.where(equal, 0.0, f.where(equal, 0.0, one) - other))
 
 
 # ---------------------------------------------------------------- trigonometric

@@ -14,6 +14,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.ops._arguments import as_float
 from minigen.ops._blocks import blocks, in_order_of
 from minigen.ops.erf import error_function
 from minigen.ops.kernel import kernel
@@ -109,18 +110,14 @@ def gelu_by_erf_backward(b: Any, g: Any, x: Any) -> Any:
 @fused(reference=_gelu_reference, name="gelu")
 def _gelu(b, x, *, approximate):
     """The value."""
-    return (gelu_by_tanh if approximate == "tanh" else gelu_by_erf)(b, _as_float(x)), ()
+    return (gelu_by_tanh if approximate == "tanh" else gelu_by_erf)(b, as_float(x)), ()
 
 
 @_gelu.backward
 def _(b, g, inputs, saved, needs, *, approximate):
     """The gradient times the slope."""
     backward = gelu_by_tanh_backward if approximate == "tanh" else gelu_by_erf_backward
-    return (backward(b, g, _as_float(inputs[0])),)
-
-
-def _as_float(x: Any) -> Any:
-    return x if x.dtype.kind == "f" else x.astype("float32")
+    return (backward(b, g, as_float(inputs[0])),)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
