@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from op_specs import SPECS, checks
 
 import minigen as mg
-from minigen.backends import get_backend
+from minigen.backends import get_backend, numpy_kernels
 from minigen.backends.compiled import KERNELS, support
 from minigen.backends.numpy_backend import NumpyBackend
 from minigen.ops import product
@@ -387,12 +387,12 @@ def test_every_kernel_replaces_one_that_has_a_plain_version():
 
 def test_without_numba_or_with_it_turned_off_the_plain_kernels_run(monkeypatch):
     monkeypatch.setenv("MINIGEN_BLAS", "numpy")
-    assert set(NumpyBackend().kernels) == set(KERNELS)
+    assert set(NumpyBackend().kernels) == set(KERNELS) | set(numpy_kernels.KERNELS)
     monkeypatch.setenv("MINIGEN_NUMBA", "0")
-    assert NumpyBackend().kernels == {}
+    assert NumpyBackend().kernels == numpy_kernels.KERNELS
     monkeypatch.delenv("MINIGEN_NUMBA")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert NumpyBackend().kernels == {}
+    assert NumpyBackend().kernels == numpy_kernels.KERNELS
 
 
 def test_a_numba_that_cannot_be_imported_is_said_once_and_plain_kernels_run(monkeypatch):
