@@ -65,12 +65,12 @@ def test_the_softmax_of_attention_and_its_way_back_equal_the_plain_ones(keys, qu
     agree(both("softmax_over_keys_backward", normal(3, 2, keys, queries), weights, **options))
 
 
-def test_a_hidden_score_weighs_exactly_nothing_and_a_row_without_any_is_nan():
+def test_a_hidden_score_weighs_exactly_nothing_and_a_row_without_any_is_0():
     scores = normal(1, 4, 3)
     scores[0, 2, 0] = scores[0, :, 1] = -np.inf
     KERNELS["softmax_over_keys"](get_backend("numpy"), scores, scale=1.0, is_causal=False)
     assert scores[0, 2, 0] == 0.0
-    assert np.isnan(scores[0, :, 1]).all()
+    np.testing.assert_array_equal(scores[0, :, 1], 0)
     np.testing.assert_allclose(scores[0].sum(0)[[0, 2]], 1, rtol=1e-6)
 
 
