@@ -194,7 +194,7 @@ def _refuse_outside(p: Array) -> None:
         raise ValueError(f"binary_cross_entropy: input must lie in [0, 1], got {wrong:.6g}")
 
 
-@primitive(name="binary_cross_entropy", broadcasts=True)
+@primitive(name="binary_cross_entropy")
 def _binary_cross_entropy(b, x, target):
     """``-t·max(ln p, -100) - (1-t)·max(ln(1-p), -100)``."""
     xp = b.xp
