@@ -230,7 +230,7 @@ class ImagePool:
 
     def state(self) -> dict[str, Any]:
         """The images that are in the pool; their number."""
-        kept = {} if self.images is None else {"images": self.images[: self.count].numpy()}
+        kept = {} if self.images is None else {"images": self.images[: self.count].numpy().copy()}
         return {"capacity": self.capacity, "count": self.count, **kept}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -148,6 +148,14 @@ def test_no_image_is_lost_and_none_is_handed_out_twice() -> None:
     assert sorted(seen + numbers(pool.images)) == list(range(207))
 
 
+def test_the_state_of_a_pool_stays_as_it_was_when_the_pool_goes_on() -> None:
+    pool, random = ImagePool(3), mg.Generator(3)
+    pool.query(numbered(0, 3), random)
+    state = pool.state()
+    pool.query(numbered(10, 30), random)
+    assert state["images"][:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
 def test_a_batch_larger_than_the_pool_goes_through_in_parts() -> None:
     pool, random = ImagePool(3), mg.Generator(3)
     first = numbers(pool.query(numbered(0, 10), random))

@@ -86,6 +86,22 @@ def test_the_loss_is_nats_per_image(kind):
     assert model.loss(x).item() == pytest.approx(9 * math.log(2))
 
 
+@pytest.mark.usefixtures("backend")
+def test_a_label_adds_its_own_column_of_the_weights_to_the_biases():
+    """So a model that is told class k is an unconditional one with other biases."""
+    model, plain = tiny("gated", (1, 4, 4), classes=3), tiny("gated", (1, 4, 4))
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    x = mg.tensor(some_images(model, 2))
+    for k in range(3):
+        own = {name: state[name].copy() for name in plain.state_dict()}
+        for i in range(len(model.layers)):
+            for stack in ("vertical", "horizontal"):
+                own[f"layers.{i}.{stack}.bias"] += state[f"layers.{i}.{stack}_label.weight"][:, k]
+        plain.load_state_dict(own)
+        told = model(x, mg.tensor(np.array([k, k])))
+        np.testing.assert_allclose(told.numpy(), plain(x).numpy(), rtol=0, atol=1e-12)
+
+
 # ---------------------------------------------------------------- the cache
 
 
