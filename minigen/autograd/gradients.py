@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minigen.autograd.operation import functions
@@ -148,4 +148,16 @@ def grad(
     return tuple(results)
 
 
-__all__ = ["backward", "grad"]
+def forget_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
+    """Set ``grad`` of each to None, or fill it with zeros where there is one."""
+    for tensor in tensors:
+        if set_to_none or tensor.grad is None:
+            tensor.grad = None
+        elif tensor.grad.node is not None:  # part of another graph: leave that alone
+            tensor.grad = Tensor(active.backend.xp.zeros_like(tensor.grad.data))
+        else:
+            tensor.grad.data[...] = 0
+            note_write(tensor.grad.data)
+
+
+__all__ = ["backward", "forget_gradients", "grad"]

@@ -63,6 +63,9 @@ class Tensor:
             raise TypeError(f"data must be an array or a tensor, got {type(data).__name__}")
         if self.requires_grad and data.dtype.kind != "f":
             raise TypeError(f"data of a tensor that requires grad must be floats, got {data.dtype}")
+        buffer = self.grad_buffer
+        if buffer is not None and (buffer.dtype != data.dtype or buffer.shape != data.shape):
+            self.grad_buffer = None  # a gradient of the new kind does not fit in there
         self._data = data
 
     # The getter is C code, because every op comes by here.
@@ -330,6 +333,16 @@ class Tensor:
         twin = type(self).__new__(type(self))
         Tensor.__init__(twin, self.data.copy(), self.requires_grad)
         memo[id(self)] = twin
+        if self.grad is not None:
+            twin.grad = Tensor(self.grad.data.copy())
+        return twin
+
+    def __copy__(self) -> Tensor:
+        """Another tensor over the same memory (``copy.copy``)."""
+        if self.node is not None:
+            raise RuntimeError("only a leaf can be copied; use x.detach() or x.clone()")
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self.data, self.requires_grad)
         return twin
 
     def __reduce__(self) -> Any:

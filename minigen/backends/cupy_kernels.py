@@ -74,6 +74,7 @@ def adam_step(
     grad: Array,
     first: Array,
     second: Array,
+    largest: Array | None = None,
     *,
     lr: float,
     betas: tuple[float, float],
@@ -87,7 +88,7 @@ def adam_step(
     _step(
         b,
         "adam_step",
-        (value, grad, first, second),
+        (value, grad, first, second, largest),
         *betas,
         lr * (1 - betas[0]) / ((1 - betas[0] ** step) * k),
         eps / k,

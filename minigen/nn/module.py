@@ -26,10 +26,12 @@ checkpoints load here and ours load there::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from minigen.autograd.gradients import forget_gradients
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
 from minigen.nn.parameter import Parameter
@@ -96,6 +98,14 @@ class Module:
         return None
 
     # ------------------------------------------------------------------ what it is made of
+
+    def __copy__(self) -> Self:
+        """Another module with the same parts (``copy.copy``): what is added to it is its own."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(
+            {k: copy(v) if isinstance(v, (dict, list)) else v for k, v in vars(self).items()}
+        )
+        return twin
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_buffers" not in self.__dict__ and isinstance(value, (Tensor, Module)):
@@ -211,21 +221,25 @@ class Module:
             parameter.requires_grad_(requires_grad)
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
-        for parameter in self.parameters():
-            parameter.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; ``set_to_none=False`` fills them with zeros."""
+        forget_gradients(self.parameters(), set_to_none)
 
     def to_dtype(self, dtype: Any) -> Self:
-        """Convert all floating-point parameters and buffers. Build the optimizer afterwards."""
+        """Convert all floating-point parameters and buffers; an optimizer follows."""
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
             raise TypeError(f"dtype must be floating-point, got {dtype}")
         for holder in (*self.parameters(), *self.buffers()):
             if holder.dtype.kind == "f" and holder.dtype != dtype:
                 holder.data = holder.data.astype(dtype)
-                holder.grad = holder.grad_buffer = None  # they were of the other dtype
+                if holder.grad is not None:
+                    holder.grad = Tensor(holder.grad.data.astype(dtype))
         return self
+
+    def half(self) -> Self:
+        """Convert to float16."""
+        return self.to_dtype(np.float16)
 
     def float(self) -> Self:
         """Convert to float32."""

@@ -34,3 +34,10 @@ class Parameter(Tensor):
         if requires_grad and source.dtype.kind != "f":
             raise TypeError(f"a parameter must be floating-point, got {source.dtype}")
         super().__init__(source.data, requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter with a copy of the values; as in PyTorch, the gradient is left behind."""
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self.data.copy(), self.requires_grad)
+        memo[id(self)] = twin
+        return twin

@@ -30,6 +30,8 @@ def as_backend_array(name: str, value: Any) -> Array:
     elif hasattr(value, "detach"):  # a PyTorch tensor that requires a gradient exports nothing
         value = value.detach()
     if isinstance(value, backend.array_type):
+        if value.dtype.kind not in "biuf":
+            raise UserError(f"{name} must hold real numbers, got {value.dtype}")
         return value
     try:
         has_array = hasattr(value, "__array__") or not hasattr(value, "__dlpack__")

@@ -4,7 +4,10 @@ from minigen.optim import schedule
 from minigen.optim.adam import Adam, AdamW
 from minigen.optim.clip import clip_grad_norm_, clip_grad_value_, grad_norm
 from minigen.optim.ema import EMA
+from minigen.optim.muon import Muon
+from minigen.optim.nadam import NAdam
 from minigen.optim.optimizer import Optimizer
+from minigen.optim.radam import RAdam
 from minigen.optim.rmsprop import RMSprop
 from minigen.optim.schedule import ConstantLR, CosineWithWarmup, LinearLR, Schedule, StepLR
 from minigen.optim.sgd import SGD
@@ -17,7 +20,10 @@ __all__ = [
     "ConstantLR",
     "CosineWithWarmup",
     "LinearLR",
+    "Muon",
+    "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "Schedule",
     "StepLR",

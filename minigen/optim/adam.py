@@ -13,7 +13,8 @@ What is kept is not the means but the sums they are made of, M ← β₁ M + g a
 m = (1 - β₁) M and v = (1 - β₂) V: the factors then meet in two numbers a step instead of being
 multiplied into every element, which saves two of twelve passes over memory. Adam adds
 weight decay to the gradient (g + λp), where the division by √v̂ distorts it; AdamW shrinks the
-parameter itself, p ← p - lr·λ·p.
+parameter itself, p ← p - lr·λ·p. With ``amsgrad`` (Reddi et al. 2018, "On the convergence of Adam
+and beyond") v̂ is made of the largest v so far, so that the step never grows because v shrank.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
-from minigen.optim.flat import FlatParameters, blocks
-from minigen.optim.optimizer import Optimizer, check_number
+from minigen.optim.flat import FlatParameters, Run, blocks
+from minigen.optim.optimizer import Optimizer, beta_pair, ignore_how, switch
 
 __all__ = ["Adam", "AdamW"]
 
@@ -46,6 +48,7 @@ def adam_step(
     grad: Any,
     first: Any,
     second: Any,
+    largest: Any = None,
     *,
     lr: float,
     betas: tuple[float, float],
@@ -54,10 +57,11 @@ def adam_step(
     decoupled: bool,
     step: int,
 ) -> None:
-    """One step in place on 1-D buffers of equal length: parameter, gradient, M, V.
+    """One step in place on 1-D buffers of equal length: parameter, gradient, M, V, largest V.
 
     With k = √((1 - β₂)/(1 - β₂ᵗ)) the formula becomes
-    ``p - lr·(1 - β₁)/((1 - β₁ᵗ)·k) · M / (√V + ε/k)``. ``grad`` is not changed.
+    ``p - lr·(1 - β₁)/((1 - β₁ᵗ)·k) · M / (√V + ε/k)``. ``grad`` is not changed. ``largest`` is
+    None without ``amsgrad``.
     """
     xp = b.xp
     beta1, beta2 = betas
@@ -78,6 +82,8 @@ def adam_step(
         xp.multiply(v, beta2, out=v)
         xp.multiply(g, g, out=t)
         xp.add(v, t, out=v)
+        if largest is not None:
+            v = xp.maximum(largest[part], v, out=largest[part])
         xp.sqrt(v, out=t)
         xp.add(t, small, out=t)
         xp.divide(m, t, out=t)
@@ -94,8 +100,14 @@ class Adam(Optimizer):
         betas: β₁ and β₂, in [0, 1).
         eps: ε, added to √v̂.
         weight_decay: λ, added to the gradient as λp.
+        amsgrad: divide by the largest √v̂ so far.
+        maximize: climb: the gradient counts with the other sign.
+        decoupled_weight_decay: shrink the parameter instead, as AdamW does.
+        foreach, capturable, fused: PyTorch's ways to run the same step; without effect.
+        differentiable: must be False.
     """
 
+    moments = ("gradient_sum", "square_sum", "largest_square_sum")
     decoupled = False
 
     def __init__(
@@ -105,39 +117,76 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
+        ignore_how(foreach, fused, capturable, differentiable)
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay or self.decoupled,
+            },
         )
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
-        """Ranges of lr, betas, eps and weight_decay."""
-        check_number("lr", options["lr"])
-        check_number("eps", options["eps"])
-        check_number("weight_decay", options["weight_decay"])
-        betas = options["betas"]
-        if not isinstance(betas, tuple) or len(betas) != 2:
-            raise TypeError(f"betas must be a pair of numbers, got {betas!r}")
-        for number, beta in enumerate(betas):
-            check_number(f"betas[{number}]", beta, below=1.0)
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Ranges of the options."""
+        return {
+            "lr": number("lr", options["lr"]),
+            "betas": beta_pair(options["betas"]),
+            "eps": number("eps", options["eps"]),
+            "weight_decay": number("weight_decay", options["weight_decay"]),
+            "amsgrad": switch("amsgrad", options["amsgrad"]),
+            "maximize": switch("maximize", options["maximize"]),
+            "decoupled_weight_decay": switch(
+                "decoupled_weight_decay", options["decoupled_weight_decay"]
+            ),
+        }
 
-    def update(
-        self, flat: FlatParameters, part: slice, step: int, options: Mapping[str, Any]
-    ) -> None:
+    def needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The largest sums only with ``amsgrad``."""
+        return self.moments if options["amsgrad"] else self.moments[:2]
+
+    def follow(self, flat: FlatParameters, options: Mapping[str, Any]) -> None:
+        """The sums mean m/(1 - β₁) and v/(1 - β₂): where β changed by hand, m and v stay."""
+        betas = options["betas"]
+        if flat.scales not in (None, betas):
+            for name, was, now in zip(self.moments, _rests(flat.scales), _rests(betas)):
+                if name in flat.moments and was != now:
+                    flat.moments[name] *= was / now
+        flat.scales = betas
+
+    def update(self, flat: FlatParameters, run: Run, step: int, options: Mapping[str, Any]) -> None:
         """One step of the formula."""
+        part = run.part
         adam_step(
             active.backend,
             flat.values[part],
             flat.grads[part],
-            flat.moment("gradient_sum")[part],
-            flat.moment("square_sum")[part],
+            *[flat.moment(name)[part] for name in self.needs(options)],
             lr=options["lr"],
             betas=options["betas"],
             eps=options["eps"],
             weight_decay=options["weight_decay"],
-            decoupled=self.decoupled,
+            decoupled=options["decoupled_weight_decay"],
             step=step,
         )
+
+
+def _rests(betas: tuple[float, float]) -> tuple[float, float, float]:
+    """1 - β of each of the sums, in the order of ``Adam.moments``."""
+    return 1 - betas[0], 1 - betas[1], 1 - betas[1]
 
 
 class AdamW(Adam):
@@ -149,6 +198,7 @@ class AdamW(Adam):
         betas: β₁ and β₂, in [0, 1).
         eps: ε, added to √v̂.
         weight_decay: λ.
+        amsgrad, maximize, foreach, capturable, differentiable, fused: as in ``Adam``.
     """
 
     decoupled = True
@@ -160,5 +210,24 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+        )

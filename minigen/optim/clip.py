@@ -12,15 +12,18 @@ from typing import Any
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import extent, note_write
 from minigen.backends import Array, active
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
 from minigen.ops.product import dots
-from minigen.optim.optimizer import check_number
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "grad_norm"]
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for place, parameter in enumerate(tensors):
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"parameters[{place}] must be a tensor, got {type(parameter).__name__}")
     return [p.grad for p in tensors if p.grad is not None]
 
 
@@ -31,7 +34,11 @@ def grad_norm(parameters: Tensor | Iterable[Tensor], norm_type: float = 2.0) -> 
         parameters: whose gradients; those without one do not count, and none at all give 0.
         norm_type: p of the p-norm, or ``math.inf`` for the largest magnitude.
     """
-    return Tensor(_norm(_stretches(_gradients(parameters)), norm_type))
+    return Tensor(_norm(_stretches(_gradients(parameters)), _checked_type(norm_type)))
+
+
+def _checked_type(norm_type: Any) -> float:
+    return number("norm_type", norm_type, above=True, infinite=True)
 
 
 def _stretches(gradients: list[Tensor]) -> list[Array]:
@@ -86,8 +93,6 @@ def sum_of_squares(b: Any, x: Any) -> Any:
 
 
 def _norm(gradients: list[Array], norm_type: float) -> Array:
-    if not norm_type > 0:
-        raise ValueError(f"norm_type must be > 0, got {norm_type}")
     xp = active.backend.xp
     flat = [x.reshape(-1) for x in gradients if x.size]
     if not flat:
@@ -106,6 +111,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients by one factor so that their common norm is at most ``max_norm``.
 
@@ -114,19 +120,23 @@ def clip_grad_norm_(
 
     Args:
         parameters: whose gradients; those without one do not count.
-        max_norm: the bound, > 0.
+        max_norm: the bound; ``math.inf`` only measures.
         norm_type: as in ``grad_norm``.
         error_if_nonfinite: raise if the norm is NaN or infinite, before anything is changed.
+        foreach: PyTorch's way to run the same; without effect.
 
     Returns:
         The norm before clipping, a 0-d tensor.
     """
-    check_number("max_norm", max_norm, above=True)
+    max_norm = number("max_norm", max_norm, infinite=True)
+    norm_type = _checked_type(norm_type)
     xp = active.backend.xp
     gradients = _stretches(_gradients(parameters))
     norm = _norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(float(active.backend.to_host(norm))):
         raise FloatingPointError(f"the gradients' norm of order {norm_type} is {norm}")
+    if max_norm == math.inf:
+        return Tensor(norm)
     factor = xp.minimum(max_norm / (norm + 1e-6), 1.0)
     for x in gradients:
         xp.multiply(x, factor.astype(x.dtype), out=x)
@@ -134,9 +144,14 @@ def clip_grad_norm_(
     return Tensor(norm)
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limit every element of every gradient to [-clip_value, clip_value]."""
-    check_number("clip_value", clip_value, above=True)
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Limit every element of every gradient to [-clip_value, clip_value].
+
+    ``foreach`` is PyTorch's way to run the same, and without effect.
+    """
+    clip_value = number("clip_value", clip_value, infinite=True)
     for grad in _gradients(parameters):
         active.backend.xp.clip(grad.data, -clip_value, clip_value, out=grad.data)
         note_write(grad.data)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from minigen.autograd.writes import note_write
 from minigen.backends import active, repeat
 from minigen.errors import UserError
+from minigen.numeric import number, plain_number
 from minigen.ops.kernel import kernel
 from minigen.optim.flat import blocks
-from minigen.optim.optimizer import check_number
 
 if TYPE_CHECKING:
     from minigen.nn.module import Module
@@ -57,7 +57,7 @@ class EMA:
     """
 
     def __init__(self, model: Module, decay: float = 0.999, buffers: str = "average") -> None:
-        check_number("decay", decay, below=1.0)
+        decay = number("decay", decay, below=1.0)
         if buffers not in _BUFFERS:
             raise ValueError(f"buffers must be one of {', '.join(_BUFFERS)}, got {buffers!r}")
         self.source = model
@@ -70,13 +70,17 @@ class EMA:
         """Take the model's values of this step in; ``decay`` overrides d this once."""
         if decay is None and active.recorder is not None:
             active.recorder.guard(self, "decay")
-        d = self.decay if decay is None else decay
-        check_number("decay", d, below=1.0)
-        average = dict(self.model.named_parameters())
-        for name, parameter in self.source.named_parameters():
-            _average(average[name], parameter, d)
-        kept = dict(self.model.named_buffers())
-        for name, buffer in self.source.named_buffers():
+        d = number("decay", self.decay if decay is None else decay, below=1.0)
+        parameters, buffers = (
+            dict(self.source.named_parameters()),
+            dict(self.source.named_buffers()),
+        )
+        averages, kept = dict(self.model.named_parameters()), dict(self.model.named_buffers())
+        _check_same(averages, parameters)
+        _check_same(kept, buffers)
+        for name, parameter in parameters.items():
+            _average(averages[name], parameter, d)
+        for name, buffer in buffers.items():
             is_averaged = self.buffers == "average" and buffer.dtype.kind == "f"
             _average(kept[name], buffer, d if is_averaged else 0.0)
         for twin in self.model.modules():
@@ -93,18 +97,43 @@ class EMA:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where ``state_dict()`` was taken."""
-        if "updates" not in state_dict:
+        """Go on from where ``state_dict()`` was taken.
+
+        Raises:
+            UserError: what does not fit, in one line. Nothing has been written then.
+        """
+        if not isinstance(state_dict, Mapping) or "updates" not in state_dict:
             raise UserError("the state of an EMA must have the key updates")
+        updates = plain_number(state_dict["updates"])
+        if updates is None or updates != updates // 1 or updates < 0:
+            raise UserError(f"updates must be an integer ≥ 0, got {state_dict['updates']!r}")
+        foreign = [key for key in state_dict if not str(key).startswith("model.")]
+        if foreign != ["updates"]:
+            names = ", ".join(str(key) for key in foreign if key != "updates")
+            raise UserError(f"the state of an EMA has the keys updates and model.…, got {names}")
         self.model.load_state_dict(
             {key.removeprefix("model."): v for key, v in state_dict.items() if key != "updates"}
         )
-        self.updates = int(state_dict["updates"])
+        self.updates = int(updates)
+
+
+def _check_same(averages: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """The model still has the tensors that it had when its average was begun."""
+    for name in {**averages, **values}:
+        was, now = (
+            f"{x.dtype} {x.shape}" if (x := tensors.get(name)) is not None else "missing"
+            for tensors in (averages, values)
+        )
+        if was != now:
+            raise ValueError(
+                f"{name} of the model is {now} and of its average {was}; change the average's "
+                f"model alike, or begin another one"
+            )
 
 
 def _average(average: Any, value: Any, decay: float) -> None:
     """One tensor's share; d = 0 copies."""
-    if not average.size:
+    if not average.numel():
         return
     kept, now = average.data, value.data
     if not decay:

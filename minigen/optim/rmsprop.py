@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
-from minigen.optim.flat import FlatParameters, blocks
-from minigen.optim.optimizer import Optimizer, check_number
+from minigen.optim.flat import FlatParameters, Run, blocks
+from minigen.optim.optimizer import Optimizer, ignore_how, switch
 
 __all__ = ["RMSprop"]
 
@@ -60,6 +61,7 @@ def rmsprop_step(
             xp.add(a, t, out=a)
             xp.multiply(a, a, out=t)
             xp.subtract(v, t, out=t)
+            xp.maximum(t, 0, out=t)  # v ≥ a², but for rounding
             xp.sqrt(t, out=t)
         xp.add(t, eps, out=t)
         xp.divide(g, t, out=t)
@@ -84,7 +86,12 @@ class RMSprop(Optimizer):
         weight_decay: λ, added to the gradient as λp.
         momentum: μ; 0 keeps no velocity.
         centered: divide by the deviation and not by the root of the mean square.
+        maximize: climb: the gradient counts with the other sign.
+        capturable, foreach: PyTorch's ways to run the same step; without effect.
+        differentiable: must be False.
     """
+
+    moments = ("square_avg", "grad_avg", "momentum_buffer")
 
     def __init__(
         self,
@@ -95,7 +102,12 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
+        ignore_how(foreach, None, capturable, differentiable)
         super().__init__(
             params,
             {
@@ -105,30 +117,38 @@ class RMSprop(Optimizer):
                 "weight_decay": weight_decay,
                 "momentum": momentum,
                 "centered": centered,
+                "maximize": maximize,
             },
         )
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Ranges of the options."""
-        for name in ("lr", "eps", "weight_decay", "momentum"):
-            check_number(name, options[name])
-        check_number("alpha", options["alpha"], below=1.0)
+        return {
+            "lr": number("lr", options["lr"]),
+            "alpha": number("alpha", options["alpha"], below=1.0),
+            "eps": number("eps", options["eps"]),
+            "weight_decay": number("weight_decay", options["weight_decay"]),
+            "momentum": number("momentum", options["momentum"]),
+            "centered": switch("centered", options["centered"]),
+            "maximize": switch("maximize", options["maximize"]),
+        }
 
-    def update(
-        self, flat: FlatParameters, part: slice, step: int, options: Mapping[str, Any]
-    ) -> None:
+    def needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """A mean only if centred, a velocity only with momentum."""
+        wanted = (True, options["centered"], options["momentum"] > 0)
+        return tuple(name for name, is_kept in zip(self.moments, wanted) if is_kept)
+
+    def update(self, flat: FlatParameters, run: Run, step: int, options: Mapping[str, Any]) -> None:
         """One step of the formula."""
-        momentum = options["momentum"]
+        part, needed = run.part, self.needs(options)
         rmsprop_step(
             active.backend,
             flat.values[part],
             flat.grads[part],
-            flat.moment("square_avg")[part],
-            flat.moment("grad_avg")[part] if options["centered"] else None,
-            flat.moment("momentum_buffer")[part] if momentum else None,
+            *[flat.moment(name)[part] if name in needed else None for name in self.moments],
             lr=options["lr"],
             alpha=options["alpha"],
             eps=options["eps"],
             weight_decay=options["weight_decay"],
-            momentum=momentum,
+            momentum=options["momentum"],
         )

@@ -9,13 +9,15 @@ With the gradient g, to which weight decay has added λp::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
-from minigen.optim.flat import FlatParameters, blocks
-from minigen.optim.optimizer import Optimizer, check_number
+from minigen.optim.flat import FlatParameters, Run, blocks
+from minigen.optim.optimizer import Optimizer, ignore_how, switch
 
 __all__ = ["SGD"]
 
@@ -71,7 +73,12 @@ class SGD(Optimizer):
         dampening: d, takes away from the new gradient's share.
         weight_decay: λ, added to the gradient as λp.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
+        maximize: climb: the gradient counts with the other sign.
+        foreach, fused: PyTorch's ways to run the same step; without effect.
+        differentiable: must be False.
     """
+
+    moments = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -81,7 +88,13 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        ignore_how(foreach, fused, differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -90,26 +103,34 @@ class SGD(Optimizer):
                 "dampening": dampening,
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
+                "maximize": maximize,
             },
         )
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Ranges of the options; Nesterov's form needs momentum and no dampening."""
-        check_number("lr", options["lr"])
-        check_number("momentum", options["momentum"])
-        check_number("weight_decay", options["weight_decay"])
-        check_number("dampening", options["dampening"], low=-float("inf"))
-        if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
+        plain = {
+            "lr": number("lr", options["lr"]),
+            "momentum": number("momentum", options["momentum"]),
+            "dampening": number("dampening", options["dampening"], low=-math.inf),
+            "weight_decay": number("weight_decay", options["weight_decay"]),
+            "nesterov": switch("nesterov", options["nesterov"]),
+            "maximize": switch("maximize", options["maximize"]),
+        }
+        if plain["nesterov"] and (plain["momentum"] <= 0 or plain["dampening"] != 0):
             raise ValueError(
-                f"nesterov needs momentum > 0 and dampening 0, got {options['momentum']} and "
-                f"{options['dampening']}"
+                f"nesterov needs momentum > 0 and dampening 0, got {plain['momentum']} and "
+                f"{plain['dampening']}"
             )
+        return plain
 
-    def update(
-        self, flat: FlatParameters, part: slice, step: int, options: Mapping[str, Any]
-    ) -> None:
+    def needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """A velocity only with momentum."""
+        return self.moments if options["momentum"] else ()
+
+    def update(self, flat: FlatParameters, run: Run, step: int, options: Mapping[str, Any]) -> None:
         """One step of the formula."""
-        momentum = options["momentum"]
+        part, momentum = run.part, options["momentum"]
         sgd_step(
             active.backend,
             flat.values[part],

@@ -220,7 +220,7 @@ class CycleGANRecipe(Recipe):
         self.generator_schedule, self.discriminator_schedule = (
             LinearToZero(optimizer, config.steps)
             if config.decay
-            else mg.optim.ConstantLR(optimizer)
+            else mg.optim.ConstantLR(optimizer, factor=1.0)
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer)
         )
         self.pool_a, self.pool_b = ImagePool(config.pool), ImagePool(config.pool)

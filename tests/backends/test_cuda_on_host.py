@@ -79,6 +79,12 @@ RMSPROP = {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.0, "momentum"
 STEPS = {
     "adam": ("adam_step", 4, {**ADAM, "decoupled": False, "step": 3}),
     "adamw": ("adam_step", 4, {**ADAM, "decoupled": True, "step": 1}),
+    "amsgrad": ("adam_step", 5, {**ADAM, "decoupled": False, "step": 3}),
+    "adam without decay": (
+        "adam_step",
+        4,
+        {**ADAM, "weight_decay": 0.0, "decoupled": False, "step": 2},
+    ),
     "sgd without momentum": ("sgd_step", 2, {**SGD, "weight_decay": 0.2, "step": 1}),
     "sgd's first step": ("sgd_step", 3, {**SGD, "dampening": 0.5, "step": 1}),
     "sgd's second step": ("sgd_step", 3, {**SGD, "dampening": 0.5, "step": 2}),
@@ -88,7 +94,7 @@ STEPS = {
     "rmsprop with momentum": ("rmsprop_step", 5, RMSPROP),
     "moving average": ("average_step", 2, {"decay": 0.9}),
 }
-ARRAYS = {"adam_step": 4, "sgd_step": 3, "rmsprop_step": 5, "average_step": 2}
+ARRAYS = {"adam_step": 5, "sgd_step": 3, "rmsprop_step": 5, "average_step": 2}
 
 
 @pytest.mark.parametrize("which", STEPS)

@@ -70,9 +70,13 @@ def test_they_do_without_compiled_kernels(name, monkeypatch):
         lambda p, lr: mg.optim.SGD(p, lr, momentum=0.9, weight_decay=0.1),
         lambda p, lr: mg.optim.RMSprop(p, lr, momentum=0.5, centered=True, weight_decay=0.1),
         lambda p, lr: mg.optim.AdamW(p, lr, weight_decay=0.1),
+        lambda p, lr: mg.optim.Adam(p, lr, amsgrad=True, maximize=True),
+        lambda p, lr: mg.optim.NAdam(p, lr, weight_decay=0.1),
+        lambda p, lr: mg.optim.RAdam(p, lr, decoupled_weight_decay=True, weight_decay=0.1),
+        lambda p, lr: mg.optim.Muon([w for w in p if w.ndim == 2], lr),
         lambda p, lr: mg.optim.Adam(p, lr, weight_decay=0.1),
     ],
-    ids=["SGD", "RMSprop", "AdamW", "Adam"],
+    ids=["SGD", "RMSprop", "AdamW", "amsgrad", "NAdam", "RAdam", "Muon", "Adam"],
 )
 @pytest.mark.parametrize("on", ["numpy", *GRAPHS])
 def test_they_do_with_every_optimizer(optimizer, on):

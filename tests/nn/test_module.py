@@ -226,13 +226,13 @@ def test_zero_grad_and_requires_grad_reach_every_parameter():
     assert not model(mg.ones(1, 2)).requires_grad
 
 
-def test_conversion_leaves_integers_alone_and_forgets_gradients():
+def test_conversion_leaves_integers_alone_and_takes_gradients_along():
     model = Block()
     model(mg.ones(2, 3)).sum().backward()
     model.double()
     assert model.scale.dtype == model.rest[1].running_mean.dtype == np.float64
     assert model.count.dtype == np.int64
-    assert model.scale.grad is None
+    assert model.scale.grad.dtype == np.float64
     assert model(mg.ones(2, 3, dtype=np.float64)).dtype == np.float64
     assert model.float().scale.dtype == np.float32
     with pytest.raises(TypeError, match="dtype must be floating-point, got int64"):

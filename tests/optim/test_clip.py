@@ -156,13 +156,56 @@ def test_nothing_is_brought_to_the_host(norm_type):
         assert count.total == 0
 
 
-def test_bounds_must_be_positive():
-    with pytest.raises(ValueError, match="max_norm must be a number > 0, got 0"):
-        mg.optim.clip_grad_norm_(parameters(), 0)
-    with pytest.raises(ValueError, match="clip_value must be a number > 0, got -1"):
-        mg.optim.clip_grad_value_(parameters(), -1)
-    with pytest.raises(ValueError, match="norm_type must be > 0, got 0"):
-        mg.optim.clip_grad_norm_(parameters(), 1.0, 0)
+@pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        (lambda ps: mg.optim.clip_grad_norm_(ps, -1), "max_norm must be a number ≥ 0, got -1"),
+        (lambda ps: mg.optim.clip_grad_norm_(ps, math.nan), "max_norm must be .* got nan"),
+        (lambda ps: mg.optim.clip_grad_norm_(ps, True), "max_norm must be .* got True"),
+        (lambda ps: mg.optim.clip_grad_norm_(ps, "1"), "max_norm must be .* got '1'"),
+        (lambda ps: mg.optim.clip_grad_value_(ps, -1), "clip_value must be a number ≥ 0, got -1"),
+        (lambda ps: mg.optim.clip_grad_norm_(ps, 1.0, 0), "norm_type must be a number > 0, got 0"),
+        (lambda ps: mg.optim.grad_norm(ps, -1), "norm_type must be a number > 0, got -1"),
+        (lambda ps: mg.optim.grad_norm([1.0]), r"parameters\[0\] must be a tensor, got float"),
+    ],
+)
+def test_bounds_that_are_none_are_named_and_change_nothing(clip, message):
+    ps = parameters()
+    before = [None if p.grad is None else p.grad.numpy().copy() for p in ps]
+    with pytest.raises((TypeError, ValueError), match=message):
+        clip(ps)
+    for p, old in zip(ps, before, strict=True):
+        assert (p.grad is None) == (old is None)
+        if old is not None:
+            np.testing.assert_array_equal(p.grad.numpy(), old)
+
+
+@pytest.mark.parametrize("one", [np.float32(1), np.int64(1), np.array(1.0), mg.tensor(1.0)])
+def test_bounds_are_numbers_of_any_library(one):
+    p = nn.Parameter(mg.zeros(2))
+    p.grad = mg.tensor([3.0, 4.0])
+    mg.optim.clip_grad_norm_(p, one, np.float64(2))
+    np.testing.assert_allclose(p.grad.numpy(), [0.6, 0.8], rtol=1e-5)
+    p.grad = mg.tensor([3.0, -4.0])
+    mg.optim.clip_grad_value_(p, one)
+    assert p.grad.tolist() == [1, -1]
+
+
+def test_an_infinite_bound_only_measures():
+    p = nn.Parameter(mg.zeros(2))
+    for values, norm in (([3.0, 4.0], 5.0), ([3.0, math.inf], math.inf)):
+        p.grad = mg.tensor(values)
+        assert mg.optim.clip_grad_norm_(p, math.inf).item() == norm
+        assert p.grad.tolist() == values
+        mg.optim.clip_grad_value_(p, math.inf)
+        assert p.grad.tolist() == values
+
+
+def test_a_bound_of_zero_leaves_nothing():
+    p = nn.Parameter(mg.zeros(2))
+    p.grad = mg.tensor([3.0, -4.0])
+    assert mg.optim.clip_grad_norm_(p, 0).item() == 5
+    assert p.grad.tolist() == [0, 0]
 
 
 def test_gradients_side_by_side_in_an_optimizers_buffer_are_clipped_as_apart():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -35,20 +37,43 @@ SETTINGS = [
     ("RMSprop", {"lr": 0.003, "momentum": 0.9, "weight_decay": 0.01}),
     ("RMSprop", {"lr": 0.003, "centered": True, "alpha": 0.9, "eps": 1e-3}),
     ("RMSprop", {"lr": 0.003, "centered": True, "momentum": 0.5}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01, "maximize": True}),
+    ("Adam", {"lr": 0.01, "amsgrad": True, "betas": (0.9, 0.9)}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1, "maximize": True}),
+    ("AdamW", {"lr": 0.01, "amsgrad": True, "betas": (0.9, 0.9), "maximize": True}),
+    ("RMSprop", {"lr": 0.003, "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.01, "weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("NAdam", {"lr": 0.01, "betas": (0.5, 0.9), "eps": 0.1}),
+    ("RAdam", {"lr": 0.01}),
+    ("RAdam", {"lr": 0.01, "weight_decay": 0.1, "maximize": True}),
+    ("RAdam", {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.01, "betas": (0.5, 0.9), "eps": 0.1}),
+    ("RAdam", {"lr": 0.001, "betas": (0.9, 0.5)}),
+    ("Muon", {"lr": 0.01}),
+    ("Muon", {"lr": 0.01, "weight_decay": 0.5, "momentum": 0.5, "nesterov": False}),
+    ("Muon", {"lr": 0.01, "ns_steps": 3, "ns_coefficients": (3.4, -4.7, 2.0), "eps": 1e3}),
+    ("Muon", {"lr": 0.01, "adjust_lr_fn": "match_rms_adamw"}),
 ]
 IDS = [f"{name} {options}" for name, options in SETTINGS]
 
 SHAPES = [(7, 5), (5,), (), (3, 2, 2), (0, 4), (20_000,)]  # the last one takes two blocks
+MATRICES = [(7, 5), (5, 5), (1, 3), (3, 9), (0, 4), (30, 12)]
 
 
-def start(seed: int = 0, dtype: str = "float32") -> list[np.ndarray]:
+def shapes_for(name: str) -> list[tuple[int, ...]]:
+    return MATRICES if name == "Muon" else SHAPES
+
+
+def start(seed: int = 0, dtype: str = "float32", name: str = "") -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return [np.asarray(rng.normal(size=shape), dtype) for shape in SHAPES]
+    return [np.asarray(rng.normal(size=shape), dtype) for shape in shapes_for(name)]
 
 
-def some_gradients(step: int, dtype: str = "float32") -> list[np.ndarray]:
+def some_gradients(step: int, dtype: str = "float32", name: str = "") -> list[np.ndarray]:
     rng = np.random.default_rng(100 + step)
-    return [np.asarray(rng.normal(size=shape) * 3, dtype) for shape in SHAPES]
+    return [np.asarray(rng.normal(size=shape) * 3, dtype) for shape in shapes_for(name)]
 
 
 def give(parameters, gradients, wrap) -> None:
@@ -61,9 +86,9 @@ def parameters_of(values: list[np.ndarray]) -> list[nn.Parameter]:
     return [nn.Parameter(mg.tensor(v)) for v in values]
 
 
-def steps_with(dtype: str) -> list[list[np.ndarray | None]]:
+def steps_with(dtype: str, name: str) -> list[list[np.ndarray | None]]:
     """Fifty steps' gradients, some of which are not there."""
-    steps: list[list[np.ndarray | None]] = [list(some_gradients(t, dtype)) for t in range(50)]
+    steps: list[list[np.ndarray | None]] = [list(some_gradients(t, dtype, name)) for t in range(50)]
     for t, gradients in enumerate(steps):
         if t % 3 == 1:
             gradients[1] = None  # sometimes there is none
@@ -96,11 +121,11 @@ def test_every_optimizer_has_a_formula_and_is_tried():
 @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
 @PRECISIONS
 def test_fifty_steps_are_those_of_the_formula(name, options, dtype, tolerance):
-    mine = parameters_of(start(dtype=dtype))
+    mine = parameters_of(start(dtype=dtype, name=name))
     ours = getattr(mg.optim, name)(mine, **options)
-    expected = [v.astype(float) for v in start(dtype=dtype)]
+    expected = [v.astype(float) for v in start(dtype=dtype, name=name)]
     memories: list[dict] = [{} for _ in expected]
-    for gradients in steps_with(dtype):
+    for gradients in steps_with(dtype, name):
         give(mine, gradients, mg.tensor)
         ours.step()
         for i, g in enumerate(gradients):
@@ -142,12 +167,16 @@ def test_groups_have_options_of_their_own():
 @pytest.mark.torch
 @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
 @PRECISIONS
-def test_fifty_steps_are_pytorchs(name, options, dtype, tolerance):
-    mine = parameters_of(start(dtype=dtype))
-    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start(dtype=dtype)]
+def test_fifty_steps_are_pytorchs(name, options, dtype, tolerance, monkeypatch):
+    # NAdam's product of momenta has PyTorch's default precision, Muon iterates in bfloat16
+    nadam = sys.modules["torch.optim.nadam"]
+    monkeypatch.setattr(nadam, "_get_scalar_dtype", lambda: getattr(torch, dtype))
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    mine = parameters_of(start(dtype=dtype, name=name))
+    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in start(dtype=dtype, name=name)]
     ours = getattr(mg.optim, name)(mine, **options)
     peer = getattr(torch.optim, name)(theirs, **options)
-    for gradients in steps_with(dtype):
+    for gradients in steps_with(dtype, name):
         give(mine, gradients, mg.tensor)
         give(theirs, gradients, torch.tensor)
         ours.step()
@@ -200,6 +229,20 @@ def test_a_frozen_parameter_does_not_move():
     np.testing.assert_array_equal(layer.bias.numpy(), before)
 
 
+def build(name: str, model: nn.Module, **options) -> mg.optim.Optimizer:
+    params = [p for p in model.parameters() if name != "Muon" or p.ndim == 2]
+    return getattr(mg.optim, name)(params, **options)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_arguments_are_pytorchs(name):
+    def arguments(kind):
+        return [(p.name, p.default, p.kind) for p in signature(kind).parameters.values()]
+
+    assert arguments(getattr(mg.optim, name)) == arguments(getattr(torch.optim, name))
+
+
 def train(model: nn.Module, optimizer: mg.optim.Optimizer, steps: range) -> None:
     for step in steps:
         x = mg.Generator(step).normal(8, 4)
@@ -218,14 +261,14 @@ def network(seed: int = 0) -> nn.Module:
 @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
 def test_a_resumed_run_is_bit_equal_to_one_never_stopped(name, options):
     whole = network()
-    optimizer = getattr(mg.optim, name)(whole.parameters(), **options)
+    optimizer = build(name, whole, **options)
     train(whole, optimizer, range(3))
     model_state = {k: v.numpy().copy() for k, v in whole.state_dict().items()}
     state = optimizer.state_dict()
     train(whole, optimizer, range(3, 6))  # the state is a copy: this does not change it
 
     resumed = network(seed=1)
-    second = getattr(mg.optim, name)(resumed.parameters(), **{**options, "lr": 77.0})
+    second = build(name, resumed, **{**options, "lr": 77.0})
     train(resumed, second, range(1))  # leftovers that loading must overwrite
     resumed.load_state_dict(model_state)
     second.load_state_dict(state)
@@ -265,6 +308,21 @@ def test_the_state_is_flat_numbers_and_arrays():
         ({"stray": 1}, "stray belongs to no parameter"),
         ({"param_groups.0.params": 7}, "group 0 must have 2 parameters, got 7"),
         ({"param_groups.0.lr": None}, "lr must be a number ≥ 0, got None"),
+        ({"param_groups.0.betas.1": 1}, r"betas\[1\] must be a number ≥ 0 and < 1, got 1"),
+        ({"param_groups.1.lr": 0.1}, "param_groups.1.lr belongs to no parameter or option"),
+        ({"param_groups.0.rate": 0.1}, "param_groups.0.rate belongs to no parameter or option"),
+        ({"state.0.step": -1}, "state.0.step must be an integer ≥ 0, got -1"),
+        ({"state.0.step": 1.5}, "state.0.step must be an integer ≥ 0, got 1.5"),
+        ({"state.0.step": float("nan")}, "state.0.step must be an integer ≥ 0, got nan"),
+        ({"state.0.step": float("inf")}, "state.0.step must be an integer ≥ 0, got inf"),
+        ({"state.0.step": True}, "state.0.step must be an integer ≥ 0, got True"),
+        ({"state.0.velocity": np.zeros((7, 5))}, "state.0.velocity belongs to no parameter"),
+        ({"state.1.square_sum": None}, "state.1.square_sum must hold real numbers"),
+        ({"state.1.square_sum": np.zeros(5, complex)}, "state.1.square_sum must hold real numbers"),
+        (
+            {"state.0.step": -1, "state.1.square_sum": np.zeros(4)},
+            r"state.0.step must be .* -1; state.1.square_sum must have shape \(5,\), got \(4,\)$",
+        ),
         ({"state.0.gradient_sum": "words"}, "state.0.gradient_sum must hold real numbers"),
     ],
 )
@@ -346,13 +404,13 @@ def test_the_base_has_no_formula():
 @pytest.mark.parametrize(("name", "options"), SETTINGS, ids=IDS)
 def test_the_strict_backend_gives_the_same_and_brings_nothing_to_the_host(name, options):
     here = network()
-    train(here, getattr(mg.optim, name)(here.parameters(), **options), range(1))
+    train(here, build(name, here, **options), range(1))
     from minigen.backends import strict
 
     with mg.use("strict"):
         there = network()
         there.load_state_dict({k: v.numpy() for k, v in network().state_dict().items()})
-        optimizer = getattr(mg.optim, name)(there.parameters(), **options)
+        optimizer = build(name, there, **options)
         x = mg.tensor(here_input())
         with strict.count_transfers() as count:
             (there(x) ** 2).mean().backward()

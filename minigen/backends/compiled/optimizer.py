@@ -15,6 +15,7 @@ def adam_step(
     grad: Array,
     first: Array,
     second: Array,
+    largest: Array | None = None,
     *,
     lr: float,
     betas: tuple[float, float],
@@ -23,9 +24,9 @@ def adam_step(
     decoupled: bool,
     step: int,
 ) -> Any:
-    """A step of Adam or AdamW; equals ``adam_step`` in ``optim/adam.py``."""
+    """A step of Adam or AdamW; equals ``adam_step`` in ``optim/adam.py``. Not amsgrad's."""
     flat = in_memory_order(value, grad, first, second)
-    if flat is None or loops() is None:
+    if flat is None or loops() is None or largest is not None:
         return NotImplemented
     k = math.sqrt((1 - betas[1]) / (1 - betas[1] ** step))
     numbers = (

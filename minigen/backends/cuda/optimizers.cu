@@ -8,19 +8,24 @@ typedef long long size;
     for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < count;                        \
          i += (size)gridDim.x * blockDim.x)
 
-// first and second are the sums M and V; decay multiplies p beforehand (AdamW); weight_decay adds to the gradient (Adam)
+// first and second are the sums M and V; largest, the largest V so far, may be null: no amsgrad;
+// decay multiplies p beforehand (AdamW); weight_decay adds to the gradient (Adam)
 template <typename T>
 __device__ void adam(
-    T* value, const T* grad, T* first, T* second, size count, T beta1, T beta2,
+    T* value, const T* grad, T* first, T* second, T* largest, size count, T beta1, T beta2,
     T scale, T small, T weight_decay, T decay
 ) {
     FOR_EACH_ELEMENT {
         T p = value[i] * decay;
-        T g = grad[i] + weight_decay * p;
+        T g = weight_decay ? grad[i] + weight_decay * p : grad[i];
         T m = first[i] * beta1 + g;
         T v = second[i] * beta2 + g * g;
         first[i] = m;
         second[i] = v;
+        if (largest) {
+            v = largest[i] > v ? largest[i] : v;  // a NaN in v is kept
+            largest[i] = v;
+        }
         value[i] = p - m / (sqrt(v) + small) * scale;
     }
 }
@@ -33,7 +38,7 @@ __device__ void sgd(
 ) {
     FOR_EACH_ELEMENT {
         T p = value[i];
-        T g = grad[i] + weight_decay * p;
+        T g = weight_decay ? grad[i] + weight_decay * p : grad[i];
         T direction = g;
         if (velocity) {
             T u = is_first ? g : velocity[i] * momentum + g * rest;
@@ -52,13 +57,14 @@ __device__ void rmsprop(
 ) {
     FOR_EACH_ELEMENT {
         T p = value[i];
-        T g = grad[i] + weight_decay * p;
+        T g = weight_decay ? grad[i] + weight_decay * p : grad[i];
         T v = square[i] * alpha + g * g * rest;
         square[i] = v;
         if (mean) {
             T a = mean[i] * alpha + g * rest;
             mean[i] = a;
             v -= a * a;
+            v = v < 0 ? 0 : v;  // only by rounding
         }
         T step = g / (sqrt(v) + eps);
         if (velocity) {
@@ -76,11 +82,11 @@ __device__ void moving_average(T* average, const T* value, size count, T decay, 
 
 #define FOR_DTYPE(NAME, T)                                                                       \
     extern "C" __global__ void adam_step_##NAME(                                                 \
-        T* value, const T* grad, T* first, T* second, size count, double beta1, double beta2,    \
-        double scale, double small, double weight_decay, double decay                            \
+        T* value, const T* grad, T* first, T* second, T* largest, size count, double beta1,      \
+        double beta2, double scale, double small, double weight_decay, double decay              \
     ) {                                                                                          \
-        adam<T>(value, grad, first, second, count, beta1, beta2, scale, small, weight_decay,     \
-                decay);                                                                          \
+        adam<T>(value, grad, first, second, largest, count, beta1, beta2, scale, small,          \
+                weight_decay, decay);                                                            \
     }                                                                                            \
     extern "C" __global__ void sgd_step_##NAME(                                                  \
         T* value, const T* grad, T* velocity, size count, double lr, double momentum,            \
