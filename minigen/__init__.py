@@ -5,6 +5,8 @@ packages ``mg.nn`` and ``mg.optim``. Only NumPy is imported; CuPy, Matplotlib an
 are loaded when something first needs them.
 """
 
+from typing import Any as _Any
+
 from minigen import linalg, nn, optim
 from minigen.autograd.fused import fused
 from minigen.autograd.gradients import grad
@@ -14,6 +16,7 @@ from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import BackendUnavailable, use
 from minigen.capture import CaptureError, capture
+from minigen.dtypes import *
 from minigen.ops import methods as _methods  # gives tensors their named methods
 from minigen.ops.activation import *
 from minigen.ops.attention import *
@@ -39,5 +42,28 @@ from minigen.ops.reduction import *
 from minigen.ops.shape import *
 from minigen.ops.time_first import *
 from minigen.ops.unfold import *
+from minigen.serialization import load, save
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """A name that is not here: a package that is loaded now, or one line with the nearest name."""
+    if name in ("data", "metrics", "models", "plots", "recipes", "testing", "training"):
+        import importlib
+
+        return importlib.import_module(f"minigen.{name}")
+    from minigen.nearest import missing, public
+
+    raise missing(
+        "mg",
+        name,
+        {
+            "mg.": public(globals()),
+            "mg.nn.": nn.__all__,
+            "mg.nn.functional.": nn.functional.__all__,
+            "mg.linalg.": linalg.__all__,
+            "mg.optim.": optim.__all__,
+            "x.": public(vars(Tensor)),
+        },
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minigen.autograd.tensor import Tensor
 from minigen.ops import diagonal as _diagonal
 from minigen.ops import linalg as _linalg
@@ -47,3 +49,9 @@ def inv(A: Tensor) -> Tensor:
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of each matrix; other defaults than ``mg.diagonal`` has."""
     return _diagonal.diagonal(A, offset, dim1, dim2)
+
+
+def __getattr__(name: str) -> Any:
+    from minigen.nearest import missing
+
+    raise missing("mg.linalg", name, {"mg.linalg.": __all__})

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -478,10 +478,11 @@ class Tensor:
 
     __hash__ = object.__hash__  # tensors are dictionary keys by identity; == is elementwise
 
-    if TYPE_CHECKING:
+    def __getattr__(self, name: str) -> Any:
+        """A name that is not here. (The named methods are attached by ``minigen.ops.methods``.)"""
+        from minigen.nearest import missing, public
 
-        def __getattr__(self, name: str) -> Any:
-            """The named methods, attached by ``minigen.ops.methods``."""
+        raise missing("a tensor", name, {"x.": public(dir(type(self)))})
 
 
 def _raw_index(index: Any) -> Any:

@@ -1,6 +1,8 @@
 """Layers. Names, arguments, initial values and state keys are PyTorch's where it has the layer."""
 
-from minigen.nn import init
+from typing import Any as _Any
+
+from minigen.nn import functional, init
 from minigen.nn.activation import (
     ELU,
     GELU,
@@ -99,9 +101,16 @@ __all__ = [
     "Unflatten",
     "Upsample",
     "autoregressive_mask",
+    "functional",
     "init",
     "remove_spectral_norm",
     "remove_weight_norm",
     "spectral_norm",
     "weight_norm",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    from minigen.nearest import missing
+
+    raise missing("mg.nn", name, {"mg.nn.": __all__, "mg.nn.functional.": functional.__all__})

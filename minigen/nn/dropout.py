@@ -27,7 +27,7 @@ class Dropout(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape; the input itself in eval mode."""
         need_tensor("Dropout", input)
-        return dropout(input, self.p, self.training, self.generator)
+        return dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         """The probability."""

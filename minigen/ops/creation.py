@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 
-def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A leaf tensor on the active backend with a copy of ``data``.
 
-    Args:
-        data: a number, nested lists, a NumPy array, an array of the backend, or a tensor.
-        requires_grad: whether to compute gradients for it (floating-point only).
-        dtype: by default that of an array; float32 for Python floats, int64 for integers.
+        Args:
+            data: a number, nested lists, a NumPy array, an array of the backend, or a tensor.
+            dtype: by default that of an array; float32 for Python floats, int64 for integers.
+            requires_grad: whether to compute gradients for it (floating-point only).
 
     Raises:
         RuntimeError: ``data`` is or holds a tensor that requires grad: a leaf has no history.
@@ -105,69 +105,117 @@ def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([int(n) for n in lengths])
 
 
-def zeros(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """Zeros."""
-    return full(_shape(shape), 0, dtype, requires_grad)
-
-
-def ones(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """Ones."""
-    return full(_shape(shape), 1, dtype, requires_grad)
-
-
-def full(shape: Any, value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """``value`` everywhere; float32 for a float, int64 for an integer, if no dtype is given."""
-    if dtype is None:
-        dtype = (
-            np.bool_
-            if isinstance(value, bool)
-            else (np.int64 if isinstance(value, int) else DEFAULT_DTYPE)
-        )
-    array = active.backend.xp.full(_shape((shape,)), value, dtype=dtype)
+def _filled(size: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    array = active.backend.xp.full(size, value, dtype=DEFAULT_DTYPE if dtype is None else dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
-def empty(*shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
-    """Memory as it comes."""
-    return Tensor(active.backend.xp.empty(_shape(shape), dtype=dtype))
+def zeros(
+    *lengths: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of shape ``lengths`` (or ``size``): ``zeros(2, 3)`` or ``zeros((2, 3))``."""
+    return _filled(_shape(lengths if size is None else (size,)), 0, dtype, requires_grad)
 
 
-def zeros_like(input: Tensor, dtype: Any = None) -> Tensor:
+def ones(*lengths: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of shape ``lengths`` (or ``size``)."""
+    return _filled(_shape(lengths if size is None else (size,)), 1, dtype, requires_grad)
+
+
+def empty(
+    *lengths: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Memory as it comes, of shape ``lengths`` (or ``size``)."""
+    shape = _shape(lengths if size is None else (size,))
+    array = active.backend.xp.empty(shape, dtype=DEFAULT_DTYPE if dtype is None else dtype)
+    return Tensor(array).requires_grad_(requires_grad)
+
+
+def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """``fill_value`` everywhere; by default float32 for a float, int64 for an integer, or bool."""
+    if dtype is None:
+        kinds = {bool: np.bool_, int: np.int64}
+        dtype = kinds.get(type(fill_value), DEFAULT_DTYPE)
+    return _filled(_shape((size,)), fill_value, dtype, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape (and dtype) of ``input``."""
-    return zeros(input.shape, dtype=input.dtype if dtype is None else dtype)
+    return _filled(input.shape, 0, dtype or input.dtype, requires_grad)
 
 
-def ones_like(input: Tensor, dtype: Any = None) -> Tensor:
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape (and dtype) of ``input``."""
-    return ones(input.shape, dtype=input.dtype if dtype is None else dtype)
+    return _filled(input.shape, 1, dtype or input.dtype, requires_grad)
 
 
-def full_like(input: Tensor, value: float, dtype: Any = None) -> Tensor:
-    """``value`` in the shape (and dtype) of ``input``."""
-    return full(input.shape, value, input.dtype if dtype is None else dtype)
+def full_like(
+    input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """``fill_value`` in the shape (and dtype) of ``input``."""
+    return _filled(input.shape, fill_value, dtype or input.dtype, requires_grad)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
-    """``start, start + step, …`` below ``stop``; from 0 if only one bound is given."""
+def arange(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``start, start + step, …`` before ``end``; from 0 if only one bound is given.
+
+    The dtype is int64 if all three are integers, else float32. To an integer dtype the three are
+    rounded towards zero first, as PyTorch does.
+
+    Raises:
+        ValueError: ``step`` is 0, or leads away from ``end``.
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (_number(v) for v in (start, end, step))
+    if dtype is None:
+        whole = all(isinstance(v, int) for v in (start, end, step))
+        dtype = np.int64 if whole else DEFAULT_DTYPE
+    if np.dtype(dtype).kind in "iu":
+        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise ValueError("step must not be 0")
-    if stop is None:
-        start, stop = 0, start
-    if dtype is None:
-        whole = all(isinstance(v, int) for v in (start, stop, step))
-        dtype = np.int64 if whole else DEFAULT_DTYPE
-    return Tensor(active.backend.xp.arange(start, stop, step, dtype=dtype))
+    if (end - start) * step < 0:
+        raise ValueError(f"step must lead from start {start} to end {end}, got {step}")
+    return Tensor(active.backend.xp.arange(start, end, step, dtype=dtype)).requires_grad_(
+        requires_grad
+    )
 
 
-def linspace(start: float, stop: float, steps: int, dtype: Any = DEFAULT_DTYPE) -> Tensor:
-    """``steps`` numbers evenly spaced from ``start`` to ``stop``, both included."""
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """``steps`` numbers evenly spaced from ``start`` to ``end``, both included.
+
+    To an integer dtype, the bounds and then the numbers are rounded towards zero, as in PyTorch.
+    """
     if steps < 0:
         raise ValueError(f"steps must be ≥ 0, got {steps}")
-    return Tensor(active.backend.xp.linspace(start, stop, steps, dtype=dtype))
+    start, end = _number(start), _number(end)
+    dtype = DEFAULT_DTYPE if dtype is None else np.dtype(dtype)
+    if dtype.kind in "iu":
+        start, end = int(start), int(end)
+    step = (end - start) / max(steps - 1, 1)
+    i = np.arange(steps)  # the second half counts from the end, so that it is met exactly
+    numbers = np.where(i < steps / 2, start + step * i, end - step * (steps - 1 - i))
+    return Tensor(active.backend.asarray(numbers.astype(dtype))).requires_grad_(requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = DEFAULT_DTYPE) -> Tensor:
+def _number(value: Any) -> Any:
+    """A Python number, also of a one-element tensor or a NumPy number."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The n × m identity matrix."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"n and m must be ≥ 0, got {n} and {m}")
-    return Tensor(active.backend.xp.eye(n, m, dtype=dtype))
+    array = active.backend.xp.eye(n, m, dtype=DEFAULT_DTYPE if dtype is None else dtype)
+    return Tensor(array).requires_grad_(requires_grad)

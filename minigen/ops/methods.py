@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen import dtypes
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import Primitive
 from minigen.autograd.tensor import Tensor
@@ -67,8 +68,9 @@ _attach("view", shape.reshape)
 
 
 def to(self: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; itself if it has it already."""
-    return self if self.dtype == np.dtype(dtype) else functions.cast(self, dtype=np.dtype(dtype))
+    """The tensor in another dtype, or in that of another tensor; itself if it has it already."""
+    dtype = dtype.dtype if isinstance(dtype, Tensor) else np.dtype(dtype)
+    return self if self.dtype == dtype else functions.cast(self, dtype=dtype)
 
 
 def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
@@ -97,9 +99,15 @@ _attach("to", to)
 _attach("astype", to)
 _attach("where", where)
 _attach("contiguous", contiguous)
-_attach("float", lambda self: to(self, np.float32))
-_attach("double", lambda self: to(self, np.float64))
-_attach("long", lambda self: to(self, np.int64))
-_attach("bool", lambda self: to(self, np.bool_))
+
+
+def _to_its_own(name: str) -> None:
+    """``x.float()`` and its like: the tensor in the dtype of that name."""
+    dtype = getattr(dtypes, name)
+    _attach(name, lambda self: to(self, dtype))
+
+
+for _name in ["half", "float", "double", "short", "int", "long", "bool"]:
+    _to_its_own(_name)
 Tensor.mT = property(_transposed)  # type: ignore[attr-defined]
 Tensor.T = property(_reversed)  # type: ignore[attr-defined]

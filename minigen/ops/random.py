@@ -143,53 +143,182 @@ def manual_seed(seed: int) -> Generator:
     return generator
 
 
-def randn(*shape: Any, dtype: Any = DEFAULT_DTYPE, generator: Generator | None = None) -> Tensor:
-    """Standard normal draws."""
-    return (generator or default_generator()).normal(*shape, dtype=dtype)
+def _drawn(
+    kind: str, lengths: Any, size: Any, dtype: Any, generator: Generator | None, grad: bool
+) -> Tensor:
+    draw = getattr(generator or default_generator(), kind)
+    shape = lengths if size is None else (size,)
+    return draw(*shape, dtype=DEFAULT_DTYPE if dtype is None else dtype).requires_grad_(grad)
 
 
-def rand(*shape: Any, dtype: Any = DEFAULT_DTYPE, generator: Generator | None = None) -> Tensor:
-    """Uniform draws from [0, 1)."""
-    return (generator or default_generator()).uniform(*shape, dtype=dtype)
+def randn(
+    *lengths: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal draws of shape ``lengths`` (or ``size``)."""
+    return _drawn("normal", lengths, size, dtype, generator, requires_grad)
 
 
-def randint(low: int, high: int, shape: Any, generator: Generator | None = None) -> Tensor:
-    """Integers (int64) drawn uniformly from [low, high)."""
-    return (generator or default_generator()).integers(low, high, shape)
+def rand(
+    *lengths: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform draws from [0, 1) of shape ``lengths`` (or ``size``)."""
+    return _drawn("uniform", lengths, size, dtype, generator, requires_grad)
 
 
-def randperm(n: int, generator: Generator | None = None) -> Tensor:
-    """The integers 0 … n-1 in random order."""
-    return (generator or default_generator()).permutation(n)
+def randint(
+    low: int = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers (int64) drawn uniformly from [low, high); ``randint(high, size)`` starts at 0."""
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"randint: size must be a tuple of lengths, got {size!r}")
+    draws = (generator or default_generator()).integers(low, high, _lengths((size,)))
+    return _as_dtype(draws, dtype).requires_grad_(requires_grad)
 
 
-def randn_like(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Standard normal draws in the shape and dtype of ``input``."""
-    return randn(input.shape, dtype=input.dtype, generator=generator)
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The integers 0 … n-1 in random order (int64)."""
+    draws = (generator or default_generator()).permutation(n)
+    return _as_dtype(draws, dtype).requires_grad_(requires_grad)
 
 
-def rand_like(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Uniform draws from [0, 1) in the shape and dtype of ``input``."""
-    return rand(input.shape, dtype=input.dtype, generator=generator)
+def _as_dtype(draws: Tensor, dtype: Any) -> Tensor:
+    return draws if dtype is None else Tensor(draws.data.astype(dtype))
 
 
-def bernoulli(p: Tensor, generator: Generator | None = None) -> Tensor:
-    """1 with probability ``p``, else 0, elementwise; without a gradient."""
-    draws = rand(p.shape, dtype=p.dtype, generator=generator)
-    return Tensor((draws.data < p.data).astype(p.dtype))
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal draws in the shape (and dtype) of ``input``."""
+    return _drawn("normal", (), input.shape, dtype or input.dtype, generator, requires_grad)
 
 
-def multinomial(probabilities: Tensor, generator: Generator | None = None) -> Tensor:
-    """One class index (int64) for each row of ``probabilities``: (…, classes) -> (…)."""
-    xp = active.backend.xp
-    p = probabilities.data
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform draws from [0, 1) in the shape (and dtype) of ``input``."""
+    return _drawn("uniform", (), input.shape, dtype or input.dtype, generator, requires_grad)
+
+
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """1 with probability ``input``, else 0, elementwise; without a gradient.
+
+    With ``p`` that is the probability for all, and ``input`` tells shape and dtype only.
+
+    Raises:
+        ValueError: a probability is not in [0, 1] (looked at on the CPU).
+    """
+    probability = input.data if p is None else p
+    _refuse("bernoulli", _outside_unit, probability)
+    draws = rand(input.shape, dtype=input.dtype, generator=generator)
+    return Tensor((draws.data < probability).astype(input.dtype))
+
+
+def _refuse(name: str, check: Any, values: Any) -> None:
+    """Raise what ``check(values)`` finds; on a device looking would cost a transfer."""
+    if active.backend.name == "numpy":
+        active.backend.run(_raise_found, name, check, values)
+
+
+def _raise_found(name: str, check: Any, values: Any) -> None:
+    found = check(np.asarray(values))
+    if found:
+        raise ValueError(f"{name}: {found}")
+
+
+def _outside_unit(p: np.ndarray) -> str:
+    wrong = p[~((p >= 0) & (p <= 1))]
+    return f"probabilities must lie in [0, 1], got {wrong.flat[0]}" if wrong.size else ""
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Class indices (int64) drawn in proportion to the weights ``input``; without a gradient.
+
+    Args:
+        input: (classes,) or (N, classes) weights ≥ 0; they need not add up to 1.
+        num_samples: how many for each row.
+        replacement: whether a class may come twice. If not, the draws are those of one hand: the
+            largest of ``weight / e`` with exponential e come first (Efraimidis and Spirakis 2006).
+        generator: where the draws come from.
+
+    Returns:
+        (num_samples,) or (N, num_samples).
+
+    Raises:
+        ValueError: another shape, too many samples, or (looked at on the CPU) weights that are
+            negative, not finite, or 0 in a whole row.
+    """
+    if input.ndim not in (1, 2) or input.dtype.kind != "f":
+        raise ValueError(
+            f"multinomial: input must be floats (classes,) or (N, classes), "
+            f"got {input.dtype} {input.shape}"
+        )
+    classes = input.shape[-1]
+    if num_samples < 1 or (not replacement and num_samples > classes):
+        raise ValueError(
+            f"multinomial: num_samples must be ≥ 1 and, without replacement, at most {classes}, "
+            f"got {num_samples}"
+        )
+    _refuse("multinomial", _no_weights, input.data)
+    xp, p = active.backend.xp, input.data
+    if not replacement and num_samples > 1:
+        u = rand(p.shape, dtype=p.dtype, generator=generator).data
+        order = xp.argsort(xp.log1p(-u) / xp.where(p > 0, p, 1) - xp.where(p > 0, 0, xp.inf))
+        return Tensor(order[..., ::-1][..., :num_samples].astype(np.int64))
     edges = xp.cumsum(p, axis=-1)
-    u = rand((*p.shape[:-1], 1), dtype=p.dtype, generator=generator).data * edges[..., -1:]
-    return Tensor(xp.minimum((edges <= u).sum(axis=-1), p.shape[-1] - 1).astype(np.int64))
+    shape = (*p.shape[:-1], num_samples)
+    u = rand(shape, dtype=p.dtype, generator=generator).data * edges[..., -1:]
+    below = (edges[..., None, :] <= u[..., None]).sum(axis=-1)  # (…, num_samples, classes)
+    return Tensor(xp.minimum(below, classes - 1).astype(np.int64))
+
+
+def _no_weights(p: np.ndarray) -> str:
+    if not (np.isfinite(p) & (p >= 0)).all():
+        return f"weights must be finite and ≥ 0, got {p[~(np.isfinite(p) & (p >= 0))].flat[0]}"
+    return "" if (p.sum(axis=-1) > 0).all() else "a row of weights must not be all 0"
 
 
 def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
 ) -> Tensor:
     """Each element set to 0 with probability ``p``, the others times 1/(1 - p).
 

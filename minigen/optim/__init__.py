@@ -1,5 +1,7 @@
 """Optimizers, schedules, gradient clipping, moving averages. Names and formulas are PyTorch's."""
 
+from typing import Any as _Any
+
 from minigen.optim import schedule
 from minigen.optim.adam import Adam, AdamW
 from minigen.optim.clip import clip_grad_norm_, clip_grad_value_, grad_norm
@@ -32,3 +34,9 @@ __all__ = [
     "grad_norm",
     "schedule",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    from minigen.nearest import missing
+
+    raise missing("mg.optim", name, {"mg.optim.": __all__})

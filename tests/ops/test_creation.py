@@ -42,6 +42,50 @@ def test_ranges_count_as_numpy_does():
     equal(mg.eye(2, 3), np.eye(2, 3, dtype=np.float32))
 
 
+def test_to_an_integer_dtype_ranges_round_towards_zero_as_in_pytorch():
+    equal(mg.arange(0.5, 5, 1.5, dtype=mg.int64), np.array([0, 1, 2, 3, 4]))
+    equal(mg.arange(5, 0, -2), np.array([5, 3, 1]))
+    equal(mg.arange(end=2.0), np.array([0, 1], np.float32))
+    equal(mg.linspace(0, 10, 5, dtype=mg.int64), np.array([0, 2, 5, 7, 10]))
+    equal(mg.linspace(-2.7, 2.7, 5, dtype=mg.int64), np.array([-2, -1, 0, 1, 2]))
+    equal(mg.linspace(0.9, 5.5, 4, dtype=mg.int32), np.array([0, 1, 3, 5], np.int32))
+    equal(mg.linspace(5, 0, 4, dtype=mg.int64), np.array([5, 3, 1, 0]))
+    equal(mg.linspace(3, 7, 1), np.array([3], np.float32))
+
+
+def test_every_creator_takes_a_dtype_and_requires_grad_by_keyword():
+    like, options = mg.zeros(2), {"dtype": mg.float64, "requires_grad": True}
+    for x in (
+        mg.tensor([1, 2], **options),
+        mg.zeros(2, **options),
+        mg.ones(size=(2,), **options),
+        mg.empty((2,), **options),
+        mg.full((2,), 3, **options),
+        mg.zeros_like(like, **options),
+        mg.ones_like(like, **options),
+        mg.full_like(like, 3, **options),
+        mg.arange(2, **options),
+        mg.linspace(0, 1, 2, **options),
+        mg.eye(2, **options)[0].detach().requires_grad_(),
+    ):
+        assert (x.shape, x.dtype, x.requires_grad) == ((2,), np.float64, True)
+    with pytest.raises(TypeError, match="floating-point tensor can require grad, got int64"):
+        mg.arange(3, requires_grad=True)
+
+
+def test_dtypes_have_pytorchs_names():
+    floats, integers = ["float16", "float32", "float64"], ["int8", "int16", "int32", "int64"]
+    for name in [*floats, *integers, "uint8", "bool"]:
+        assert getattr(mg, name) == np.dtype(name)
+    assert (mg.half, mg.float, mg.double) == (np.float16, np.float32, np.float64)
+    assert (mg.short, mg.int, mg.long) == (np.int16, np.int32, np.int64)
+    x = mg.tensor([1.5, 0.0])
+    assert x.to(mg.int).tolist() == x.int().tolist() == [1, 0]
+    assert x.double().to(x).dtype == np.float32
+    assert x.bool().tolist() == [True, False]
+    assert x.half().dtype == mg.float16
+
+
 @pytest.mark.parametrize(
     ("data", "dtype"),
     [
@@ -75,6 +119,7 @@ def test_a_tensor_owns_its_data():
         (lambda: mg.linspace(0, 1, -1), ValueError, "steps must be ≥ 0, got -1"),
         (lambda: mg.eye(-2), ValueError, "n and m must be ≥ 0, got -2"),
         (lambda: mg.arange(0, 1, 0), ValueError, "step must not be 0"),
+        (lambda: mg.arange(3, 1), ValueError, "step must lead from start 3 to end 1, got 1"),
         (lambda: mg.tensor([[1, 2], [3]]), ValueError, "data must be a rectangular array"),
         (lambda: mg.tensor("abc"), TypeError, "data must hold numbers or booleans, got str"),
         (lambda: mg.tensor(None), TypeError, "data must hold numbers or booleans, got NoneType"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -82,9 +83,67 @@ def test_bernoulli_gives_ones_as_often_as_asked():
 
 def test_multinomial_draws_each_class_in_proportion():
     p = mg.tensor(np.broadcast_to([0.1, 0.0, 0.6, 0.3], (8000, 4)).astype(np.float32))
-    draws = mg.multinomial(p, generator=mg.Generator(0))
+    draws = mg.multinomial(p, 1, generator=mg.Generator(0))
+    assert draws.shape == (8000, 1)
+    shares = np.bincount(draws.numpy().reshape(-1), minlength=4) / 8000
+    np.testing.assert_allclose(shares, [0.1, 0, 0.6, 0.3], atol=0.03)
+    draws = mg.multinomial(3 * p[0], 8000, replacement=True, generator=mg.Generator(0))
+    assert draws.shape == (8000,)
     shares = np.bincount(draws.numpy(), minlength=4) / 8000
     np.testing.assert_allclose(shares, [0.1, 0, 0.6, 0.3], atol=0.03)
+
+
+def test_multinomial_without_replacement_draws_no_class_twice():
+    p = mg.tensor(np.broadcast_to([0.1, 0.0, 0.6, 0.3], (8000, 4)).astype(np.float32))
+    hands = mg.multinomial(p, 2, generator=mg.Generator(0)).numpy()
+    assert hands.shape == (8000, 2)
+    assert (hands[:, 0] != hands[:, 1]).all()
+    assert not (hands == 1).any()
+    shares = np.bincount(hands[:, 0], minlength=4) / 8000
+    np.testing.assert_allclose(shares, [0.1, 0, 0.6, 0.3], atol=0.03)
+    # the second of a hand that began with class 2: in proportion to what is left
+    rest = np.bincount(hands[hands[:, 0] == 2, 1], minlength=4)
+    np.testing.assert_allclose(rest / rest.sum(), [0.25, 0, 0, 0.75], atol=0.03)
+
+
+def test_randint_counts_from_0_if_one_bound_is_given():
+    for draws in (
+        mg.randint(3, (500,), generator=mg.Generator(0)),
+        mg.randint(high=3, size=(500,), generator=mg.Generator(0)),
+    ):
+        assert set(draws.tolist()) == {0, 1, 2}
+    assert mg.randint(2, (3,), dtype=mg.int32).dtype == np.int32
+
+
+def test_draws_take_a_dtype_and_may_require_grad():
+    for make in (mg.randn, mg.rand):
+        x = make(size=(2, 3), dtype=mg.float64, requires_grad=True)
+        assert (x.shape, x.dtype, x.requires_grad) == ((2, 3), np.float64, True)
+    like = mg.zeros(2, dtype=mg.float64)
+    for make in (mg.randn_like, mg.rand_like):
+        x = make(like, dtype=mg.float32, requires_grad=True)
+        assert (x.shape, x.dtype, x.requires_grad) == ((2,), np.float32, True)
+    with pytest.raises(TypeError, match="floating-point"):
+        mg.randint(3, (2,), requires_grad=True)
+
+
+def test_bernoulli_with_one_probability_for_all():
+    assert mg.bernoulli(mg.zeros(3), 1.0).tolist() == [1.0, 1.0, 1.0]
+    assert mg.bernoulli(mg.ones(3), p=0.0).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: mg.bernoulli(mg.tensor([0.5, 1.5])), r"must lie in \[0, 1\], got 1.5"),
+        (lambda: mg.bernoulli(mg.tensor([math.nan])), r"must lie in \[0, 1\], got nan"),
+        (lambda: mg.multinomial(mg.tensor([0.5, -0.5]), 1), "finite and ≥ 0, got -0.5"),
+        (lambda: mg.multinomial(mg.zeros(2, 3), 1), "a row of weights must not be all 0"),
+    ],
+)
+def test_wrong_probabilities_are_refused_on_the_cpu(wrong, words):
+    with mg.use("numpy"), pytest.raises(ValueError, match=words):
+        wrong()
 
 
 def check_dropout_keeps_the_expectation(p=0.25):
@@ -119,6 +178,8 @@ def test_the_gradient_of_dropout_is_its_mask():
     [
         (lambda: mg.Generator(-1), "seed must be an integer ≥ 0, got -1"),
         (lambda: mg.Generator(1.5), "seed must be an integer ≥ 0, got 1.5"),
+        (lambda: mg.multinomial(mg.ones(2, 2, 2), 1), "input must be floats"),
+        (lambda: mg.multinomial(mg.ones(2), 3), "without replacement, at most 2, got 3"),
         (lambda: mg.randint(3, 3, (2,)), "low must be < high, got 3 and 3"),
         (lambda: mg.randn(-2), "shape must be lengths ≥ 0, got"),
         (lambda: mg.dropout(mg.ones(2), 1.5), r"p must lie in \[0, 1\], got 1.5"),

@@ -1,0 +1,100 @@
+"""``import minigen.nn.functional as F``: the functions of ``mg`` that PyTorch keeps there.
+
+They are the same objects; ``mg.relu`` is ``F.relu``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.ops.activation import (
+    elu,
+    gelu,
+    glu,
+    leaky_relu,
+    logsigmoid,
+    relu,
+    relu6,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
+from minigen.ops.attention import scaled_dot_product_attention
+from minigen.ops.batch_norm import batch_norm
+from minigen.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from minigen.ops.indexing import embedding, one_hot
+from minigen.ops.linalg import linear
+from minigen.ops.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from minigen.ops.normalization import group_norm, instance_norm, layer_norm
+from minigen.ops.pooling import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    interpolate,
+    max_pool2d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+from minigen.ops.random import dropout
+from minigen.ops.reduction import log_softmax, softmax
+from minigen.ops.shape import pad
+from minigen.ops.unfold import fold, unfold
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "fold",
+    "gelu",
+    "glu",
+    "group_norm",
+    "instance_norm",
+    "interpolate",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "max_pool2d",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "relu",
+    "relu6",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
+    "unfold",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from minigen.nearest import missing
+
+    raise missing("mg.nn.functional", name, {"mg.nn.functional.": __all__})
