@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
+from minigen.errors import UserError
+from minigen.numeric import is_integer
 from minigen.ops._arguments import unpack
 
 __all__ = [
@@ -42,7 +45,7 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        if not is_integer(seed) or int(seed) < 0:
             raise ValueError(f"seed must be an integer ≥ 0, got {seed!r}")
         if active.recorder is not None:
             active.recorder.refuse("make a generator", "it would start again at every call")
@@ -96,14 +99,28 @@ class Generator:
         return {"seed": self.seed, "streams": streams}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from where ``state()`` was taken."""
+        """Go on from where ``state()`` was taken.
+
+        Raises:
+            UserError: the state is none, in one line. Nothing has been changed then.
+        """
         if active.recorder is not None:
             active.recorder.refuse("set a generator's state", "no replay would")
-        self.seed = int(state["seed"])
-        self._streams = {}
-        for name, saved in state["streams"].items():
-            if name == active.backend.name:
-                self._stream.load_state(saved)
+        if not isinstance(state, Mapping) or not {"seed", "streams"} <= set(state):
+            raise UserError(f"a generator's state has the keys seed and streams, got {state!r}")
+        seed, streams = state["seed"], state["streams"]
+        if not is_integer(seed) or int(seed) < 0:
+            raise UserError(f"seed must be an integer ≥ 0, got {seed!r}")
+        if not isinstance(streams, Mapping):
+            raise UserError(f"streams must be a dictionary, got {streams!r}")
+        name, fresh = active.backend.name, {}
+        if name in streams:
+            fresh[name] = active.backend.generator(int(seed))
+            try:
+                fresh[name].load_state(streams[name])
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+                raise UserError(f"the stream of {name} cannot be read: {error!r}") from error
+        self.seed, self._streams = int(seed), fresh
 
 
 def _lengths(shape: tuple[Any, ...]) -> tuple[int, ...]:

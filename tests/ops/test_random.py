@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -26,6 +27,38 @@ def test_the_default_generator_starts_anew_with_manual_seed():
     again = [mg.randn(3).numpy(), mg.rand(3).numpy(), mg.randperm(5).numpy()]
     for one, other in zip(first, again):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": None}, "seed must be an integer ≥ 0, got None"),
+        ({"seed": -1}, "seed must be an integer ≥ 0, got -1"),
+        ({"seed": 1.5}, "seed must be an integer ≥ 0, got 1.5"),
+        ({"streams": [1]}, r"streams must be a dictionary, got \[1\]"),
+        ({"streams": {"numpy": None, "strict": None}}, "the stream of .* cannot be read"),
+        ({"streams": {"numpy": {}, "strict": {}}}, "the stream of .* cannot be read"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_and_changes_nothing(backend, change, message):
+    with mg.use(backend):
+        generator, other = mg.Generator(5), mg.Generator(5)
+        for one in (generator, other):
+            one.normal(3)
+        with pytest.raises(UserError, match=message):
+            generator.load_state({**generator.state(), **change})
+        with pytest.raises(UserError, match="has the keys seed and streams"):
+            generator.load_state({})
+        assert generator.normal(4).tolist() == other.normal(4).tolist()
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.array(3), mg.tensor(3)])
+def test_a_seed_is_an_integer_of_any_library(seed):
+    assert mg.Generator(seed).normal(2).tolist() == mg.Generator(3).normal(2).tolist()
+    for bad in (True, -1, 1.0, "1", None):
+        with pytest.raises(ValueError, match="seed must be an integer ≥ 0"):
+            mg.Generator(bad)
 
 
 def test_a_stream_goes_on_from_its_saved_state_which_is_json():

@@ -142,8 +142,68 @@ def test_a_resumed_average_is_bit_equal():
     for key, value in values(ema.model).items():
         np.testing.assert_array_equal(values(other.model)[key], value)
     assert other.updates == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"updates": None}, "updates must be an integer ≥ 0, got None"),
+        ({"updates": -1}, "updates must be an integer ≥ 0, got -1"),
+        ({"updates": 1.5}, "updates must be an integer ≥ 0, got 1.5"),
+        ({"updates": "3"}, "updates must be an integer ≥ 0, got '3'"),
+        ({"0.weight": np.zeros((4, 3))}, "has the keys updates and model.…, got 0.weight"),
+        ({"model.0.weight": None}, "0.weight must hold real numbers"),
+        ({"model.0.bias": np.zeros(3)}, r"0.bias must be \(4,\), got \(3,\)"),
+        ({"model.stray": 1}, "unexpected stray"),
+    ],
+)
+def test_a_foreign_state_is_refused_and_changes_nothing(change, message):
+    ema = mg.optim.EMA(network(), decay=0.9)
+    ema.update()
+    state = {k: v + 1 if k == "updates" else v.numpy() + 1 for k, v in ema.state_dict().items()}
+    before = values(ema.model)
+    with pytest.raises(UserError, match=message):
+        ema.load_state_dict({**state, **change})
+    assert ema.updates == 1
+    for key, value in values(ema.model).items():
+        np.testing.assert_array_equal(value, before[key])
     with pytest.raises(UserError, match="must have the key updates"):
-        other.load_state_dict({})
+        ema.load_state_dict({})
+    with pytest.raises(UserError, match="must have the key updates"):
+        ema.load_state_dict(None)
+
+
+def test_a_model_that_is_no_longer_what_it_was_is_refused():
+    model = network()
+    ema = mg.optim.EMA(model, decay=0.9)
+    before = values(ema.model)
+    model.double()
+    with pytest.raises(
+        ValueError, match=r"0.weight of the model is float64 .* of its average float32"
+    ):
+        ema.update()
+    ema.model.double()
+    ema.update()
+    model[0].bias = None
+    with pytest.raises(ValueError, match=r"0.bias of the model is missing and of its average"):
+        ema.update()
+    assert ema.updates == 1
+    for key, value in values(ema.model).items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+@pytest.mark.parametrize("half", [np.float32(0.5), np.array(0.5), mg.tensor(0.5)])
+def test_a_decay_is_a_number_of_any_library(half):
+    p = nn.Linear(1, 1)
+    ema = mg.optim.EMA(p, decay=half)
+    start = p.weight.numpy().copy()
+    p.weight.data += 1
+    ema.update()
+    ema.update(half)
+    np.testing.assert_allclose(ema.model.weight.numpy(), start + 0.75, rtol=1e-6)
+    for bad in (True, "x", np.nan, -0.1):
+        with pytest.raises((TypeError, ValueError), match="decay must be a number ≥ 0 and < 1"):
+            ema.update(bad)
 
 
 def test_mistakes_are_named():
