@@ -76,6 +76,8 @@ class Fused(Operation):
             options = {**self.defaults, **options}
         state = current()
         backend = state.backend
+        if state.recorder is not None:
+            arrays = state.recorder.shown_inputs(inputs, arrays)
         out, saved = self._run(backend, arrays, options)
         outs = out if isinstance(out, tuple) else (out,)
         outs = tuple(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minigen.autograd.operation import functions
-from minigen.autograd.tape import backpropagate
+from minigen.autograd.tape import backpropagate, buffer_of
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
 from minigen.backends import active
@@ -76,9 +76,10 @@ def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
         else:  # left by a backward with create_graph: part of another graph
             leaf.grad = Tensor(leaf.grad.data + grad)
     elif leaf.grad_buffer is not None:
-        if grad is not leaf.grad_buffer:  # a rule may have written it there itself
-            leaf.grad_buffer[...] = grad
-        leaf.grad = Tensor(leaf.grad_buffer)
+        buffer = buffer_of(leaf)
+        if grad is not buffer:  # a rule may have written it there itself
+            buffer[...] = grad
+        leaf.grad = Tensor(buffer)
     elif is_owned and isinstance(grad, active.backend.array_type):
         leaf.grad = Tensor(grad)
     else:

@@ -52,7 +52,7 @@ from minigen.autograd.operation import (
     promoted,
     raw_functions,
 )
-from minigen.autograd.tape import Node, link
+from minigen.autograd.tape import Node, buffer_of, link
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.thread_state import current
@@ -170,6 +170,8 @@ class Primitive(Operation):
 
         state = current()
         backend = state.backend
+        if state.recorder is not None:
+            arrays = state.recorder.shown_inputs(inputs, arrays)
         try:
             out = self.forward(backend, *arrays, **options)
         except Exception as error:
@@ -285,10 +287,10 @@ def places(edge: Any, arrived: Mapping[Any, Any] | None) -> tuple[Array | None, 
     """
     if arrived is None or type(edge) is Node or edge is None or edge.grad_buffer is None:
         return None, None
-    held = arrived.get(edge)
+    held, buffer = arrived.get(edge), buffer_of(edge)
     if held is not None:
-        return None, held if held is edge.grad_buffer else None
-    return (edge.grad_buffer, None) if edge.grad is None else (None, None)
+        return None, held if held is buffer else None
+    return (buffer, None) if edge.grad is None else (None, None)
 
 
 def on_tape(array: Array, edge: Any) -> Tensor:

@@ -304,7 +304,17 @@ def _summed_to(f: Any, grad: Any, shape: tuple[int, ...], node: Node) -> Any:
 
 def _in_its_buffer(edge: Any, grad: Any) -> bool:
     """Whether the gradient lies in the buffer of its own leaf, which nobody else holds."""
-    return type(edge) is not Node and grad is edge.grad_buffer
+    return type(edge) is not Node and grad is buffer_of(edge)
+
+
+def buffer_of(leaf: Any) -> Any:
+    """The array in which an optimizer wants the leaf's gradient, as this thread sees it, or None.
+
+    While a step is recorded that is one which tells the recorder what is done with it.
+    """
+    buffer = leaf.grad_buffer
+    recorder = current().recorder
+    return buffer if recorder is None or buffer is None else recorder.traced(buffer)
 
 
 def _call_hook(hook: Callable[[Any], Any], grad: Any, create_graph: bool) -> Any:

@@ -24,8 +24,10 @@ from minigen.autograd.mode import mode
 from minigen.autograd.operation import functions
 from minigen.autograd.tape import Node
 from minigen.backends import Array, active, to_host
+from minigen.thread_state import current
 
 DEFAULT_DTYPE = np.dtype("float32")
+_ndarray = np.ndarray
 
 
 class Tensor:
@@ -39,26 +41,39 @@ class Tensor:
         requires_grad: whether gradients flow to or through this tensor.
     """
 
-    __slots__ = ("__weakref__", "_data", "grad", "grad_buffer", "hooks", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "grad_buffer", "hooks", "node", "requires_grad")
     __array_ufunc__ = None  # `array * tensor` asks the tensor, not NumPy
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
-        if isinstance(data, np.generic):  # NumPy's reductions and indexing give scalars
-            data = np.asarray(data)
+        if type(data) is not _ndarray:
+            data = self._stored(data)
         self._data: Array = data
         self.requires_grad = requires_grad
         self.node = node
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.grad_buffer: Array | None = None  # where an optimizer wants the gradient to lie
         self.hooks: list[Callable[[Any], Any]] | None = None
 
     # ------------------------------------------------------------------ what it is
 
-    def _set_data(self, data: Any) -> None:
+    def _stored(self, data: Any) -> Array:
+        """What a new tensor keeps of anything that is no plain NumPy array."""
+        recorder = current().recorder
+        return _plain(data) if recorder is None else recorder.stored(self, data)
+
+    @property
+    def data(self) -> Any:
+        """The raw array; in a recorded step, one that tells the recorder what is done with it.
+
+        (Every op comes by here, so the engine reads ``_data`` and asks for the recorder once.)
+        """
+        recorder = current().recorder
+        return self._data if recorder is None else recorder.shown(self)
+
+    @data.setter
+    def data(self, data: Any) -> None:
         if isinstance(data, Tensor):  # `p.data -= rate * p.grad` arrives here as a tensor
             data = data._data
-        elif isinstance(data, np.generic):
-            data = np.asarray(data)
         elif not hasattr(data, "dtype"):
             raise TypeError(f"data must be an array or a tensor, got {type(data).__name__}")
         if self.requires_grad and data.dtype.kind != "f":
@@ -66,10 +81,17 @@ class Tensor:
         buffer = self.grad_buffer
         if buffer is not None and (buffer.dtype != data.dtype or buffer.shape != data.shape):
             self.grad_buffer = None  # a gradient of the new kind does not fit in there
-        self._data = data
+        recorder = current().recorder
+        self._data = _plain(data) if recorder is None else recorder.rebound(self, data)
 
-    # The getter is C code, because every op comes by here.
-    data: Any = property(operator.attrgetter("_data"), _set_data)
+    def _set_grad(self, grad: Tensor | None) -> None:
+        recorder = current().recorder
+        if recorder is not None:
+            recorder.notice(self)
+        self._grad = grad
+
+    # The getter is C code, because optimizers ask every parameter several times a step.
+    grad: Any = property(operator.attrgetter("_grad"), _set_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -483,6 +505,15 @@ class Tensor:
         from minigen.nearest import missing, public
 
         raise missing("a tensor", name, {"x.": public(dir(type(self)))})
+
+
+def _plain(data: Any) -> Array:
+    """The array that a tensor keeps: no scalar of NumPy's, and no subclass of its arrays."""
+    if type(data) is _ndarray:
+        return data
+    if isinstance(data, np.generic):  # NumPy's reductions and indexing give scalars
+        return np.asarray(data)
+    return data.view(_ndarray) if isinstance(data, _ndarray) else data
 
 
 def _raw_index(index: Any) -> Any:

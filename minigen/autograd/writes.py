@@ -14,6 +14,7 @@ memory and go with it, so that none is forgotten while it matters.
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +32,7 @@ Extents = dict[tuple[int, int], int]
 _MOST = 4096
 """Different stretches of one memory that are told apart; beyond that it counts as one."""
 
+_lock = threading.RLock()  # memory is shared by all threads, and so is what is noted of it
 _written: dict[int, tuple[Any, Extents]] = {}  # id of the owner -> (weak reference, its writes)
 _foreign: Extents = {}  # memory that no array owns: another library's, a file's
 
@@ -89,7 +91,8 @@ Place = tuple[Extents, tuple[int, int]]
 
 def place_of(array: Any) -> Place:
     """The place of ``array``, valid for as long as its memory lives."""
-    extents = _extents(array, new=True)
+    with _lock:
+        extents = _extents(array, new=True)
     assert extents is not None
     return extents, extent(array)
 
@@ -103,10 +106,11 @@ def note_write(array: Any) -> None:
 
 def note_places(places: Iterable[Place]) -> None:
     """Say the same of memory whose places are known."""
-    for extents, stretch in places:
-        extents[stretch] = latest.time = clock()
-        if len(extents) > _MOST:
-            _merge(extents)
+    with _lock:
+        for extents, stretch in places:
+            extents[stretch] = latest.time = clock()
+            if len(extents) > _MOST:
+                _merge(extents)
 
 
 def _merge(extents: Extents) -> None:

@@ -16,6 +16,7 @@ All work on strict arrays passes through :func:`compute` or :func:`write`.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +33,6 @@ stack hstack vstack
 """Functions that CuPy cannot run in a capture, or that end in a transfer to the host."""
 
 _REFUSED = frozenset(REFUSED.split())
-_open: list[StrictGraph] = []  # the graph in the making, if there is one
 
 
 class StrictGraph:
@@ -47,42 +47,52 @@ class StrictGraph:
             call()
 
 
+class _Stream(threading.local):
+    """What this thread's calls go to; CuPy's current stream is each thread's own as well."""
+
+    graph: StrictGraph | None = None  # the one in the making, if there is one
+
+
+_stream = _Stream()
+
+
 class StrictGraphMaker:
     """See :class:`minigen.backends.base.GraphMaker`."""
 
     def begin(self) -> None:
         """Start a graph."""
-        if _open:
+        if _stream.graph is not None:
             raise RuntimeError("another graph is being captured")
-        _open.append(StrictGraph())
+        _stream.graph = StrictGraph()
 
     def end(self) -> StrictGraph:
         """The graph since ``begin``."""
-        return _open.pop()
+        graph, _stream.graph = _stream.graph, None
+        assert graph is not None
+        return graph
 
     def abandon(self) -> None:
         """Forget the graph in the making."""
-        _open.clear()
+        _stream.graph = None
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Compute in earnest inside the block."""
-        graphs = _open.copy()
-        _open.clear()
+        graph, _stream.graph = _stream.graph, None
         try:
             yield
         finally:
-            _open.extend(graphs)
+            _stream.graph = graph
 
 
 def capturing() -> bool:
-    """Whether calls are written down and not made."""
-    return bool(_open)
+    """Whether calls of this thread are written down and not made."""
+    return _stream.graph is not None
 
 
 def refuse(what: str) -> None:
     """Raise if a graph is being captured: ``what`` cannot be part of it."""
-    if _open:
+    if _stream.graph is not None:
         raise RuntimeError(f"{what} cannot be captured in a graph")
 
 
@@ -91,7 +101,8 @@ def compute(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
     In a capture: a view is given back as it is; new arrays hold nothing yet.
     """
-    if not _open:
+    graph = _stream.graph
+    if graph is None:
         return function(*args, **options)
     _refuse_by_name(function)
     if options.get("out") is not None:
@@ -106,16 +117,17 @@ def compute(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         for part in results:
             part[...] = np.nan if part.dtype.kind in "fc" else 0
         again = functools.partial(_compute_into, results, function, args, options)
-        _open[-1].calls.append(again)
+        graph.calls.append(again)
     return tuple(results) if several else results[0]
 
 
 def write(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """``function(*args, **options)`` for a function that writes into one of its arguments."""
-    if not _open:
+    graph = _stream.graph
+    if graph is None:
         return function(*args, **options)
     _refuse_by_name(function)
-    _open[-1].calls.append(functools.partial(function, *args, **options))
+    graph.calls.append(functools.partial(function, *args, **options))
     return options.get("out")
 
 

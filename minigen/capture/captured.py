@@ -25,6 +25,7 @@ for bit.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,14 @@ class _Signature:
         self.is_warm = False
 
 
+class _OfThread(threading.local):
+    """A thread's recordings are its own: a replay works in memory that belongs to the recording,
+    and its results lie there."""
+
+    def __init__(self) -> None:
+        self.signatures: dict[Any, _Signature] = {}
+
+
 class Captured:
     """A step that is recorded once and replayed; made by :func:`capture`.
 
@@ -64,7 +73,7 @@ class Captured:
     def __init__(self, step: Callable[..., Any], limit: int) -> None:
         self.step, self.limit = step, limit
         self.replays = 0
-        self._signatures: dict[Any, _Signature] = {}
+        self._of_thread = _OfThread()
         self._latest: Recording | GraphRecording | None = None
         self.__doc__ = step.__doc__
         self.__name__ = getattr(step, "__name__", type(step).__name__)
@@ -103,10 +112,11 @@ class Captured:
                 f"a captured step takes tensors, arrays and hashable values, in tuples, lists and "
                 f"dictionaries: {error}"
             ) from None
-        found = self._signatures.pop(key, None) or _Signature()
-        self._signatures[key] = found
-        if len(self._signatures) > self.limit:
-            del self._signatures[next(iter(self._signatures))]
+        signatures = self._of_thread.signatures
+        found = signatures.pop(key, None) or _Signature()
+        signatures[key] = found
+        if len(signatures) > self.limit:
+            del signatures[next(iter(signatures))]
         return found
 
     # ------------------------------------------------------------------ to look at
@@ -165,6 +175,11 @@ def capture(step: Callable[..., Any], limit: int = 64) -> Captured:
       step is run, not when it is replayed; pass what changes as an argument;
     - state lives in tensors that are written into, not replaced by others;
     - its results lie in memory that the next call overwrites: read or clone them before.
+
+    Threads do not disturb one another: each records the step for itself when it calls it, and what
+    another one computes meanwhile is computed as ever. (That two threads train one model at once is
+    as well defined, or not, as without ``capture``.) An interrupt, while a step is recorded or
+    replayed, leaves what an interrupted plain step leaves; the next call starts again.
 
     On CuPy the recording is made of CUDA graphs (see ``capture/graph.py``), one up to each update
     of an optimizer. A step with linear algebra (``slogdet``, ``solve``) or sorting cannot be

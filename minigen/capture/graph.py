@@ -35,7 +35,6 @@ from minigen.autograd.writes import Place, extent, place_of
 from minigen.backends import active
 from minigen.backends.base import Array, Backend, GraphMaker, MemoryFigures, RandomStream
 from minigen.capture.errors import CaptureError, host_read, line_of, one_line
-from minigen.capture.recorder import live_tensors
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.watching import Guard, Watching, hold
 from minigen.errors import UserError
@@ -202,18 +201,13 @@ class GraphRecording:
         self._maker = base.graph_maker()
         assert self._maker is not None
         self._inputs = [_buffer(x, base) for x in given]
-        held = [_Held(t) for t in live_tensors() if isinstance(t.data, base.array_type)]
         self._recorder = recorder = GraphRecorder(base, self._maker)
-        found: list[Any] = []
         try:
-            result = self._run(step, arguments, keywords, given)
-            self._structure = flatten(result, found)
-            self._outputs = [raw(x) for x in found]
-            _write_back(recorder, held)
-            recorder.finish()
+            self._record(step, arguments, keywords, given)
+            self.result = self._play()
         except BaseException as error:
             self._maker.abandon()
-            for entry in held:
+            for entry in recorder.touched.values():
                 entry.restore()
             if _is_the_devices(error):
                 raise CaptureError(
@@ -221,29 +215,47 @@ class GraphRecording:
                     f"{line_of(error)}"
                 ) from error
             raise
+        recorder.touched.clear()
+
+    def _record(
+        self, step: Callable[..., Any], arguments: Any, keywords: Any, given: list[Any]
+    ) -> None:
+        """Run the step for its parts, and note what they rely on."""
+        recorder = self._recorder
+        result = self._run(step, arguments, keywords, given)
+        found: list[Any] = []
+        self._structure = flatten(result, found)
+        self._outputs = [raw(x) for x in found]
         self._is_tensor = [isinstance(x, Tensor) for x in found]
-        self._gradients = [(e.tensor, e.tensor.grad) for e in held if e.tensor.grad is not e.grad]
+        _write_back(recorder)
+        recorder.finish()
+        touched = recorder.touched.values()
+        self._gradients = [
+            (e.tensor, e.tensor.grad) for e in touched if e.tensor.grad is not e.grad
+        ]
         self._noted = list(recorder.noted.values())
-        self._guards = [*recorder.guards, *_guards(recorder, held)]
+        self._guards = [*recorder.guards, *_guards(recorder)]
+        self._alive = [entry.data for entry in touched]
         recorder.arrived.clear()
-        self._alive = [entry.data for entry in held]
-        self.result = self._play()
 
     def _run(
         self, step: Callable[..., Any], arguments: Any, keywords: Any, given: list[Any]
     ) -> Any:
         """The step's result, while the device writes down what it asks for."""
         recorder = self._recorder
-        tensors = [
+        inputs = [
             Tensor(buffer, x.requires_grad) if isinstance(x, Tensor) else buffer
             for buffer, x in zip(self._inputs, given)
         ]
+        for x in inputs:
+            if isinstance(x, Tensor):
+                recorder.makes(x)
         recorder.maker.begin()
         return within(
             {"backend": recorder, "recorder": recorder},
             step,
-            *rebuild(arguments, tensors),
-            **rebuild(keywords, tensors),
+            *rebuild(arguments, inputs),
+            **rebuild(keywords, inputs),
         )
 
     def holds(self) -> bool:
@@ -290,19 +302,6 @@ class GraphRecording:
         )
 
 
-class _Held:
-    """What a tensor was before the step."""
-
-    __slots__ = ("data", "grad", "tensor")
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.data, self.grad = tensor, tensor.data, tensor.grad
-
-    def restore(self) -> None:
-        """Make it that again."""
-        self.tensor.data, self.tensor.grad = self.data, self.grad
-
-
 def _buffer(x: Any, base: Backend) -> Array:
     """Memory for an argument, holding its values now."""
     array = raw(x)
@@ -314,10 +313,11 @@ def _buffer(x: Any, base: Backend) -> Array:
     return array.copy(order="K")
 
 
-def _write_back(recorder: GraphRecorder, held: list[_Held]) -> None:
+def _write_back(recorder: GraphRecorder) -> None:
     """A tensor that was given another array: the graph copies it into the one that it had."""
-    known = [extent(_owner(entry.data, recorder.base)) for entry in held]
-    for entry in held:
+    touched = list(recorder.touched.values())
+    known = [extent(_owner(entry.data, recorder.base)) for entry in touched]
+    for entry in touched:
         new = entry.tensor.data
         if new is entry.data:
             continue
@@ -340,13 +340,13 @@ def _owner(array: Array, base: Backend) -> Array:
     return array
 
 
-def _guards(recorder: GraphRecorder, held: list[_Held]) -> list[Guard]:
+def _guards(recorder: GraphRecorder) -> list[Guard]:
     """Leaves lie where they lay; gradients that the step added to are still there."""
     guards: list[Guard] = []
-    for entry in held:
+    for entry in recorder.touched.values():
         tensor = entry.tensor
         if tensor.node is None:
-            guards.append((tensor, "data", tensor.data))
+            guards.append((tensor, "_data", tensor.data))
             guards.append((tensor, "requires_grad", tensor.requires_grad))
         if tensor in recorder.arrived and recorder.arrived[tensor] is entry.grad:
             guards.append((tensor, "grad", entry.grad))

@@ -4,8 +4,9 @@ It is in force while one call of the step runs, for real: parameters are updated
 drawn as in an eager step. What the step touches reaches the recorder by four doors:
 
 - ``recorder.xp``, the array namespace that ops and kernels compute with;
-- :class:`~minigen.capture.traced.Traced` arrays, for operators and methods. All tensors that
-  exist when the recording begins show their memory as such arrays until it ends;
+- :class:`~minigen.capture.traced.Traced` arrays, for operators and methods. ``Tensor.data`` shows
+  them to the thread that records, and to no other. No tensor keeps one: what an interrupt leaves
+  behind are tensors with ordinary arrays, as after an interrupted eager step;
 - ``recorder.run``, compiled loops; they are written down bare, without the Python round them;
 - ``recorder.draw`` for random numbers, and ``recorder.repeat`` for what happens on the host at
   every step (an optimizer's update with its step count, a schedule's advance).
@@ -17,7 +18,6 @@ recording ended, then somebody computed past the recorder, and that is an error,
 
 from __future__ import annotations
 
-import gc
 import inspect
 import operator
 import types
@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import Place, extent, place_of
 from minigen.backends.base import Backend, MemoryFigures, RandomStream
 from minigen.capture.errors import calling_place, host_read
@@ -65,8 +64,31 @@ class Recorder(Watching):
         self.xp = _Namespace(self, np)
         self.instructions: list[Instruction] = []
         self.noted: dict[tuple[int, int], Place] = {}
+        self._views: dict[int, weakref.ref[Traced]] = {}  # id of an array -> how the step sees it
         self._roots: dict[int, Root] = {}  # id of the owner -> its root, while the owner lives
         self._all: list[Root] = []
+
+    # ------------------------------------------------------------------ what the step sees
+
+    def traced(self, array: Any) -> Any:
+        """``array``, traced: the same view each time, for the engine compares by identity."""
+        if type(array) is not np.ndarray:
+            return array
+        reference = self._views.get(id(array))
+        view = None if reference is None else reference()
+        if view is None or view.original is not array:
+            view = array.view(Traced)
+            view.original = array
+            self._views[id(array)] = weakref.ref(view)
+        return view
+
+    def plain(self, array: Any) -> Any:
+        """The ordinary array that a traced one shows."""
+        if not isinstance(array, np.ndarray) or type(array) is np.ndarray:
+            return array
+        original = array.original if isinstance(array, Traced) else None
+        is_it = original is not None and self.same(original, array)
+        return original if is_it else array.view(np.ndarray)
 
     # ------------------------------------------------------------------ memory
 
@@ -299,15 +321,6 @@ class _Namespace:
             return recorder.call(function, args, kwargs)
 
         return call
-
-
-def live_tensors() -> list[Tensor]:
-    """Every tensor that exists: what the collector knows to refer to its class."""
-    kinds, new = {Tensor}, [Tensor]
-    while new:
-        new = [kind for parent in new for kind in parent.__subclasses__()]
-        kinds.update(new)
-    return [thing for thing in gc.get_referrers(*kinds) if type(thing) in kinds]
 
 
 def owner_of(array: Any) -> np.ndarray:

@@ -1,9 +1,8 @@
 """One recording: the step run once under the recorder, and everything needed to run it again.
 
-While the step runs, every tensor that exists shows its memory as a traced array, so that nothing
-done with a parameter goes unseen. Afterwards the tensors get their memory back, and those that the
-step made and that outlive it (its results, gradients of parameters without an optimizer) move into
-the planned memory.
+Of the tensors that were there before, the recorder notes those that the step touches. The tensors
+that the step makes and that outlive it (its results, gradients of parameters without an optimizer)
+move into the planned memory when it has ended.
 
 A recording holds only while the world is as it was: parameters lie in the same arrays, modules are
 in the same mode, gradients that the step added to are there. These *guards* are compared at every
@@ -24,34 +23,13 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.capture.errors import CaptureError
 from minigen.capture.program import MADE, Program, Ref
-from minigen.capture.recorder import Recorder, live_tensors, owner_of
+from minigen.capture.recorder import Recorder, owner_of
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.traced import Traced, plain
 from minigen.capture.watching import hold
 from minigen.thread_state import within
 
 __all__ = ["Recording"]
-
-
-class _Held:
-    """What a tensor was before the step, to be put back."""
-
-    __slots__ = ("buffer", "data", "grad", "tensor", "traced", "traced_buffer")
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-        self.data, self.grad, self.buffer = tensor.data, tensor.grad, tensor.grad_buffer
-        self.traced = tensor.data = self.data.view(Traced)
-        self.traced_buffer = None
-        if self.buffer is not None:
-            self.traced_buffer = tensor.grad_buffer = self.buffer.view(Traced)
-
-    def restore(self) -> None:
-        """Show the memory as it is again."""
-        if self.tensor.data is self.traced:
-            self.tensor.data = self.data
-        if self.tensor.grad_buffer is self.traced_buffer:
-            self.tensor.grad_buffer = self.buffer
 
 
 class Recording:
@@ -72,21 +50,16 @@ class Recording:
     ) -> None:
         self._inputs = [_buffer_like(raw(x)) for x in given]
         recorder = Recorder(active.backend)
-        held = [_Held(t) for t in live_tensors() if type(t.data) is np.ndarray]
-        try:
-            result = self._run(recorder, step, arguments, keywords, given)
-            found: list[Any] = []
-            self._structure = flatten(result, found)
-            self._is_tensor = [isinstance(x, Tensor) for x in found]
-            places = [recorder.ref(raw(x)) for x in found]
-            values = [np.array(plain(raw(x))) for x in found]
-            del result
-            found.clear()
-            self._write_back(recorder, held)
-        finally:
-            for entry in held:
-                entry.restore()
-        self._finish(recorder, held, places)
+        result = self._run(recorder, step, arguments, keywords, given)
+        found: list[Any] = []
+        self._structure = flatten(result, found)
+        self._is_tensor = [isinstance(x, Tensor) for x in found]
+        places = [recorder.ref(raw(x)) for x in found]
+        values = [np.array(plain(raw(x))) for x in found]
+        del result
+        found.clear()
+        self._write_back(recorder)
+        self._finish(recorder, places)
         for place, array, value in zip(places, self._outputs, values):
             if place.root.kind == MADE:
                 array[...] = value
@@ -100,46 +73,47 @@ class Recording:
         keywords: Any,
         given: Any,
     ) -> Any:
-        tensors = [
-            Tensor(buffer.view(Traced), x.requires_grad)
-            if isinstance(x, Tensor)
-            else buffer.view(Traced)
+        inputs = [
+            Tensor(buffer, x.requires_grad) if isinstance(x, Tensor) else buffer.view(Traced)
             for buffer, x in zip(self._inputs, given)
         ]
+        for x in inputs:
+            if isinstance(x, Tensor):
+                recorder.makes(x)
         inside = {"backend": recorder, "recorder": recorder}
-        return within(inside, step, *rebuild(arguments, tensors), **rebuild(keywords, tensors))
+        return within(inside, step, *rebuild(arguments, inputs), **rebuild(keywords, inputs))
 
-    def _write_back(self, recorder: Recorder, held: list[_Held]) -> None:
+    def _write_back(self, recorder: Recorder) -> None:
         """A tensor that was given another array: the value goes into the one that it had."""
-        for entry in held:
+        for entry in recorder.touched.values():
             new = entry.tensor.data
-            if new is entry.traced:
+            if new is entry.data:
                 continue
             if recorder.ref(new).root.kind != MADE:  # moved, as by an optimizer; guards will see
-                entry.tensor.data = plain(new)
                 continue
             if new.shape != entry.data.shape or new.dtype != entry.data.dtype:
                 raise CaptureError(
                     f"a captured step cannot change a tensor of shape {entry.data.shape} into "
                     f"{new.shape}"
                 )
-            recorder.call(np.copyto, (entry.traced, new), {})
-            entry.tensor.data = entry.traced
+            recorder.call(np.copyto, (entry.data, new), {})
+            entry.tensor.data = entry.data
 
-    def _finish(self, recorder: Recorder, held: list[_Held], places: list[Ref]) -> None:
+    def _finish(self, recorder: Recorder, places: list[Ref]) -> None:
         """Let go of the step's memory, plan, and hand what outlives it its place in the plan."""
-        self._gradients = [(e.tensor, e.tensor.grad) for e in held if e.tensor.grad is not e.grad]
+        touched = list(recorder.touched.values())
+        self._gradients = [
+            (e.tensor, e.tensor.grad) for e in touched if e.tensor.grad is not e.grad
+        ]
         arrived = [
             (e.tensor, e.grad)
-            for e in held
+            for e in touched
             if e.tensor in recorder.arrived and recorder.arrived[e.tensor] is e.grad
         ]
-        originals = {id(e.traced_buffer): (e.traced_buffer, e.buffer) for e in held}
-        originals.update({id(e.traced): (e.traced, e.data) for e in held})
-        before = [weakref.ref(e.tensor) for e in held]
-        outlived = _outlived(recorder, held, originals)
-        held.clear()
-        originals.clear()
+        before = [weakref.ref(e.tensor) for e in touched]
+        outlived = recorder.made_and_alive()
+        touched.clear()
+        recorder.touched.clear()
         recorder.arrived.clear()
         self._plan(recorder, places, outlived)
         used = {id(r.owner) for r in self.program.roots if r.kind != MADE}
@@ -148,26 +122,25 @@ class Recording:
         for reference in before:
             tensor = reference()
             if tensor is not None and id(owner_of(tensor.data)) in used:
-                self._guards.append((tensor, "data", tensor.data))
+                self._guards.append((tensor, "_data", tensor.data))
                 self._guards.append((tensor, "requires_grad", tensor.requires_grad))
         self._noted = list(recorder.noted.values())
 
-    def _plan(
-        self, recorder: Recorder, places: list[Ref], outlived: list[tuple[Tensor, Ref, Any]]
-    ) -> None:
-        """The program; tensors that outlive the step are given their arrays in it."""
-        kept = [*places, *[ref for _, ref, _ in outlived]]
-        for ref in kept:
-            ref.root.pinned = True
-        moving = [original is None and ref.root.kind == MADE for _, ref, original in outlived]
-        values = [
-            np.array(plain(tensor.data)) if moves else None
-            for (tensor, _, _), moves in zip(outlived, moving)
-        ]
-        for tensor, _, original in outlived:
+    def _plan(self, recorder: Recorder, places: list[Ref], outlived: list[Tensor]) -> None:
+        """The program; tensors that outlive the step are given their arrays in it.
+
+        Each holds its values at every moment, should an interrupt come.
+        """
+        moving = []
+        for tensor in outlived:
             if tensor.node is not None:  # a graph does not outlive the step
                 tensor.node, tensor.requires_grad = None, False
-            tensor._data = original
+            if recorder.knows(tensor.data) and (ref := recorder.ref(tensor.data)).root.kind == MADE:
+                moving.append((tensor, ref))
+                tensor.data = np.array(tensor.data)
+        kept = [*places, *[ref for _, ref in moving]]
+        for ref in kept:
+            ref.root.pinned = True
         if recorder.still_alive():
             gc.collect()
         recorder.hold_outside(kept)
@@ -179,11 +152,10 @@ class Recording:
         active.backend.give_back_memory()  # the arena takes the place of what eager steps used
         self.program = Program(recorder.instructions, [ref.root for ref in kept])
         self._outputs = [self.program.array(ref) for ref in places]
-        for (tensor, ref, original), value in zip(outlived, values):
-            if original is None:
-                tensor.data = self.program.array(ref)
-            if value is not None:
-                tensor.data[...] = value
+        for tensor, ref in moving:
+            place = self.program.array(ref)
+            place[...] = tensor.data
+            tensor.data = place
 
     # ------------------------------------------------------------------ running it again
 
@@ -220,24 +192,6 @@ class Recording:
             for array, is_tensor in zip(self._outputs, self._is_tensor)
         ]
         return rebuild(self._structure, arrays)
-
-
-def _outlived(
-    recorder: Recorder, held: list[_Held], originals: dict[int, Any]
-) -> list[tuple[Tensor, Ref, Any]]:
-    """Tensors that the step made and that still exist: where each lies, and an array like it."""
-    known = {id(entry.tensor) for entry in held}
-    found: list[tuple[Tensor, Ref, Any]] = []
-    for tensor in live_tensors():
-        data = tensor.data
-        if id(tensor) in known or not isinstance(data, np.ndarray):
-            continue
-        original = originals.get(id(data), (None, None))[1]
-        if recorder.knows(data):
-            found.append((tensor, recorder.ref(data), original))
-        elif isinstance(data, Traced):  # another view of memory that no instruction uses
-            tensor.data = plain(data) if original is None else original
-    return found
 
 
 def _buffer_like(array: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The array of a recorded step: a NumPy array that tells the recorder what is done with it.
 
-While a step is recorded, every array it can reach is a :class:`Traced`. NumPy itself offers the
+While a step is recorded, every array that it sees is a :class:`Traced`. NumPy itself offers the
 doors: ``__array_ufunc__`` (operators and elementwise functions), ``__array_function__``
 (``np.concatenate`` and all others). What remains are the methods, which are wrapped below in
 one loop, indexing, and the ways to the host, which raise: a replay could not take another turn
@@ -34,7 +34,13 @@ def plain(value: Any) -> Any:
 
 
 class Traced(np.ndarray):
-    """See the top of this file."""
+    """See the top of this file.
+
+    Attributes:
+        original: the array of a tensor that this one shows to the step, or None.
+    """
+
+    original: np.ndarray | None = None
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         function = ufunc if method == "__call__" else getattr(ufunc, method)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+
 from minigen.autograd.tensor import Tensor
-from minigen.backends.base import Backend
+from minigen.backends.base import Array, Backend
 from minigen.capture.errors import CaptureError, at_line
 from minigen.thread_state import within
 
@@ -26,10 +30,24 @@ def hold(guards: list[Guard]) -> bool:
     return True
 
 
+class Touched:
+    """A tensor that was there before the step, and what it was when the step first touched it."""
+
+    __slots__ = ("data", "grad", "tensor")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.data, self.grad = tensor, tensor._data, tensor.grad
+
+    def restore(self) -> None:
+        """Make it that again."""
+        self.tensor._data, self.tensor.grad = self.data, self.grad
+
+
 class Watching(Backend):
     """A backend in front of another one, which is told what a step relies on.
 
     Attributes:
+        touched: the tensors that the step has touched and not made itself.
         guards: what must hold for the recording to be valid.
         arrived: leaf → its ``grad`` when the first gradient of the step came.
     """
@@ -41,6 +59,8 @@ class Watching(Backend):
         self.kernels, self.workspace, self.block = base.kernels, base.workspace, base.block
         self.guards: list[Guard] = []
         self.arrived: dict[Tensor, Tensor | None] = {}
+        self.touched: dict[int, Touched] = {}
+        self._own: dict[int, weakref.ref[Tensor]] = {}
         self._guarded: set[tuple[int, str]] = set()
 
     def refuse(self, what: str, why: str) -> NoReturn:
@@ -59,6 +79,59 @@ class Watching(Backend):
         """``function(*args)`` on the backend underneath, as if no step were being recorded."""
         return within({"backend": self.base, "recorder": None}, function, *args)
 
+    # ------------------------------------------------------------------ tensors
+
+    def notice(self, tensor: Tensor) -> None:
+        """The step is about to touch this tensor."""
+        key = id(tensor)
+        if key not in self.touched and key not in self._own:
+            self.touched[key] = Touched(tensor)
+
+    def makes(self, tensor: Tensor) -> None:
+        """The step makes this tensor."""
+        key = id(tensor)
+        self._own[key] = weakref.ref(tensor, lambda _: self._own.pop(key, None))
+
+    def made_and_alive(self) -> list[Tensor]:
+        """The tensors that the step made and that somebody still holds."""
+        return [tensor for ref in list(self._own.values()) if (tensor := ref()) is not None]
+
+    @abstractmethod
+    def same(self, one: Array, other: Array) -> bool:
+        """Whether two arrays are the same elements of memory."""
+
+    def traced(self, array: Array) -> Array:
+        """``array`` as the step is to see it: here as it is."""
+        return array
+
+    def plain(self, array: Array) -> Array:
+        """``array`` as a tensor is to keep it: here as it is."""
+        return array
+
+    def shown(self, tensor: Tensor) -> Array:
+        """What the step sees of a tensor."""
+        self.notice(tensor)
+        return self.traced(tensor._data)
+
+    def shown_inputs(self, inputs: Sequence[Any], arrays: list[Any]) -> list[Any]:
+        """The same for the inputs of an op: ``arrays``, but those of tensors as they are shown."""
+        return [
+            self.shown(x) if isinstance(x, Tensor) else array for x, array in zip(inputs, arrays)
+        ]
+
+    def stored(self, tensor: Tensor, array: Any) -> Array:
+        """What a tensor that the step makes is to keep of its array."""
+        self.makes(tensor)
+        return self.plain(np.asarray(array) if isinstance(array, np.generic) else array)
+
+    def rebound(self, tensor: Tensor, array: Array) -> Array:
+        """What a tensor is to keep that the step gives another array."""
+        self.notice(tensor)
+        if isinstance(array, np.generic):
+            array = np.asarray(array)
+        return tensor._data if self.same(tensor._data, array) else self.plain(array)
+
     def gradient_arrives(self, leaf: Tensor) -> None:
         """A backward pass is about to add to ``leaf.grad``."""
+        self.notice(leaf)
         self.arrived.setdefault(leaf, leaf.grad)

@@ -240,3 +240,15 @@ def test_a_tensor_of_another_backend_is_named():
     x = mg.tensor([1.0, 2.0])
     with mg.use("strict"), pytest.raises(TypeError, match="other lies in numpy"):
         mg.ones(2) + x
+
+
+def test_data_is_the_very_array_that_it_was_given_and_a_subclass_as_its_plain_array():
+    array = np.ones(2, dtype=np.float32)
+    x = mg.Tensor(array)
+    assert x.data is array
+    x.data = other = np.zeros(2, dtype=np.float32)
+    assert x.data is other
+    for kept in (mg.Tensor(array.view(np.matrix)), x):
+        kept.data = array.view(np.matrix)
+        assert type(kept.data) is np.ndarray
+        assert np.shares_memory(kept.data, array)

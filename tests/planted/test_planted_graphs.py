@@ -13,7 +13,7 @@ from suite import Plant, assert_caught, changed, each_of, module_of, replace, te
 
 import minigen as mg
 from minigen.backends import cublas
-from minigen.capture import graph
+from minigen.capture import graph, watching
 from minigen.capture.graph import GraphRecorder, GraphRecording
 
 module_of("capture/captured_steps.py")  # its folder comes onto the path
@@ -77,12 +77,12 @@ def never_played(original: Any, self: GraphRecording) -> Any:
         self._recorder.parts = parts
 
 
-def without_arrivals(original: Any, recorder: Any, held: Any) -> Any:
-    return [g for g in original(recorder, held) if g[1] != "grad"]
+def without_arrivals(original: Any, recorder: Any) -> Any:
+    return [g for g in original(recorder) if g[1] != "grad"]
 
 
-def without_data(original: Any, recorder: Any, held: Any) -> Any:
-    return [g for g in original(recorder, held) if g[1] != "data"]
+def without_data(original: Any, recorder: Any) -> Any:
+    return [g for g in original(recorder) if g[1] != "_data"]
 
 
 def swapped_strides(original: Any, *args: Any) -> Any:
@@ -125,7 +125,7 @@ PLANTS = [
     ),
     Plant(
         "state in another array is not carried on",
-        replace(graph, "_write_back", lambda recorder, held: None),
+        replace(graph, "_write_back", lambda recorder: None),
         behaviour("test_state_that_is_given_another_array_is_carried_on"),
     ),
     Plant(
@@ -149,7 +149,7 @@ PLANTS = [
     ),
     Plant(
         "a capture that failed leaves its gradients behind",
-        replace(graph._Held, "restore", lambda self: None),
+        replace(watching.Touched, "restore", lambda self: None),
         behaviour("test_after_a_refusal_everything_is_as_it_was_and_goes_on"),
     ),
     Plant(
