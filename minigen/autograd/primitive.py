@@ -258,9 +258,9 @@ class Primitive(Operation):
             if g is None:
                 raise RuntimeError(f"the rule of {self.name} by {self.inputs[index]} gave None")
             if create_graph and self.piecewise:
-                for value in arguments:
-                    if isinstance(value, Tensor) and value.requires_grad:
-                        g = Tensor(g.data, True, link(g, value))
+                for edge in node.inputs:
+                    if edge is not None:
+                        g = Tensor(g.data, True, link(g, edge))
             results[index] = g
         return results
 
@@ -321,8 +321,8 @@ def primitive(
         name: the registered name, if not the function's.
         keywords: what callers may call an input, where that differs from ``forward``'s own name
             for it; ``x`` can always be given as ``input``.
-        piecewise: the rules read their inputs only to choose (where is x > 0?). Gradients of such
-            rules are then zeros, and not missing, as they are of a piecewise linear function.
+        piecewise: linear piece by piece: the inputs only decide which piece it is (is x > 0?). The
+            gradients of the gradients are then zeros, and not missing.
     """
     if forward is None:
         return lambda function: Primitive(function, name, keywords, piecewise)

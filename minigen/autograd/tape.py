@@ -155,9 +155,9 @@ class _Link:
 LINK = _Link()
 
 
-def link(value: Any, other: Any) -> Node:
-    """The node of the tensor ``value`` put below the tensor ``other`` too, with slope 0."""
-    return Node(LINK, (value.edge, other.edge), (), {}, value.shape)
+def link(value: Any, edge: Any) -> Node:
+    """A node for the tensor ``value`` that makes it depend on ``edge`` too, with slope 0."""
+    return Node(LINK, (value.edge, edge), (), {}, value.shape)
 
 
 def reachable(roots: Iterable[Any]) -> list[Node]:

@@ -42,7 +42,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "grad_buffer", "hooks", "node", "requires_grad")
-    __array_ufunc__ = None  # `array * tensor` asks the tensor, not NumPy
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
         if type(data) is not _ndarray:
@@ -178,6 +177,24 @@ class Tensor:
         if copy or (dtype is not None and host.dtype != dtype):
             return np.array(host, dtype=dtype, copy=True)
         return host
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """``array * tensor``, ``np.exp(tensor)``: minigen's op of that name, which records.
+
+        With ``out``, as in ``p.data -= rate * p.grad``, values are written into an array; they
+        must not require grad. Whatever has no op here is refused.
+        """
+        out = options.pop("out", None)
+        if method == "__call__" and not options:
+            if out is not None:
+                return ufunc(*[np.asarray(x) for x in inputs], out=out)
+            try:
+                op = getattr(functions, ufunc.__name__)
+            except AttributeError:
+                pass
+            else:
+                return op(*inputs)
+        raise TypeError(f"NumPy's {ufunc.__name__} does not take tensors; use x.detach().numpy()")
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""

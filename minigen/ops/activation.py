@@ -11,6 +11,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops._arguments import as_float
 from minigen.ops.choice import or_zero
 from minigen.ops.erf import error_function
@@ -81,7 +82,7 @@ _leaky_relu.rules(x=lambda f, g, x, slope: f.step_gate(g, x, low=slope))
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """``input`` if x > 0, else ``negative_slope · x``; at 0 the slope is the negative side's."""
-    return _leaky_relu(input, slope=float(negative_slope))
+    return _leaky_relu(input, slope=number("negative_slope", negative_slope, -math.inf))
 
 
 @primitive(name="elu")
@@ -101,7 +102,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """``input`` if x > 0, else ``alpha · (eˣ - 1)``; Clevert et al. 2016."""
     if not alpha > 0:
         raise ValueError(f"alpha must be > 0, got {alpha}")
-    return _elu(input, alpha=float(alpha))
+    return _elu(input, alpha=number("alpha", alpha, -math.inf))
 
 
 @primitive

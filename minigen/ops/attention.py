@@ -13,6 +13,7 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
@@ -244,7 +245,7 @@ def scaled_dot_product_attention(
         raise ValueError(f"attention: key {key.shape} and value {value.shape} differ in length")
     if key.shape[-2] == 0:
         raise ValueError(f"attention needs at least one key, got key {key.shape}")
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else number("scale", scale, -math.inf)
     if not dropout_p:
         return _attention(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
     weights = _weights(query, key, attn_mask, scale, is_causal)
@@ -279,5 +280,5 @@ def packed_attention(
     if qkv.shape[1] == 0:
         raise ValueError(f"packed_attention needs at least one position, got qkv {qkv.shape}")
     depth = qkv.shape[2] // (3 * num_heads)
-    scale = 1 / math.sqrt(depth) if scale is None else float(scale)
+    scale = 1 / math.sqrt(depth) if scale is None else number("scale", scale, -math.inf)
     return _packed(qkv, heads=num_heads, scale=scale, is_causal=is_causal)

@@ -21,6 +21,7 @@ from minigen.autograd import writes
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
 from minigen.ops.normalization import check_float, check_vector, per_channel
 from minigen.ops.product import dots
@@ -163,7 +164,7 @@ def batch_norm(
     # The kernels add up in the dtype of x, for which half precision is too short.
     whole = all(v is None or v.dtype == input.dtype for v in (weight, bias))
     way = normalize_batch if whole and input.dtype.itemsize > 2 else _reference
-    out, middle, variance = way(input, weight, bias, eps=float(eps))
+    out, middle, variance = way(input, weight, bias, eps=number("eps", eps))
     if running_mean is not None and running_var is not None:
         unbiased = variance.data * np.float64(count / (count - 1)).item()
         _follow(running_mean, middle.data, momentum)

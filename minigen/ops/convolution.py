@@ -6,6 +6,7 @@ gradient rules are in ``_triad.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops._arguments import spread
 from minigen.ops._triad import Geometry, convolve, convolve_transpose
 from minigen.ops.activation import leaky_relu
@@ -167,7 +169,9 @@ def _convolution(
         raise ValueError(f"{name}: rectify must be a number ≥ 0 or None, got {rectify}")
     how = Geometry(stride, pads, dilation, groups, taps)
     if rectify is not None and groups == 1:
-        out = rectified_convolution(x, w, bias, how=how, slope=float(rectify))
+        out = rectified_convolution(
+            x, w, bias, how=how, slope=number("rectify", rectify, -math.inf)
+        )
     else:
         out = convolve(x if rectify is None else leaky_relu(x, rectify), w, bias, how=how)
     return out.squeeze(2) if dims == 1 else out

@@ -9,11 +9,13 @@ pass forward and one back.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops.activation import tanh
 from minigen.ops.elementwise import exp
 from minigen.ops.kernel import kernel
@@ -127,4 +129,6 @@ def affine_coupling(
         )
     if not limit > 0:
         raise ValueError(f"affine_coupling: limit must be > 0, got {limit}")
-    return functions.affine_coupling(input, said, swap=bool(swap), limit=float(limit))
+    return functions.affine_coupling(
+        input, said, swap=bool(swap), limit=number("limit", limit, -math.inf)
+    )

@@ -15,6 +15,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops.activation import gate, logistic
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product, sum_rows
@@ -132,4 +133,6 @@ def dense(
         )
     if bias.shape != (weight.shape[0],):
         raise ValueError(f"dense: bias must have shape ({weight.shape[0]},), got {bias.shape}")
-    return _dense(input, weight, bias, activation=activation, slope=float(slope))
+    return _dense(
+        input, weight, bias, activation=activation, slope=number("slope", slope, -math.inf)
+    )

@@ -134,6 +134,12 @@ def _gather(b, x, index, *, dim):
     return x[_along(b, index, dim)]
 
 
+@primitive(piecewise=True)
+def chosen(b, x, index, *, dim):
+    """``gather`` where ``index`` was found by comparing the values of ``x``: a sort, a maximum."""
+    return _gather.forward(b, x, index, dim=dim)
+
+
 @primitive(name="scatter_add")
 def _scatter_add(b, x, index, source, *, dim):
     """A copy of ``x`` with ``source`` added at ``index`` along ``dim``."""
@@ -144,6 +150,7 @@ def _scatter_add(b, x, index, source, *, dim):
 
 
 _gather.rules(x=lambda f, g, index, x_shape, dim: f.gather_back(g, index, dim=dim, shape=x_shape))
+chosen.rules(x=lambda f, g, index, x_shape, dim: f.gather_back(g, index, dim=dim, shape=x_shape))
 _scatter_add.rules(
     x=lambda f, g: g,
     source=lambda f, g, index, source_shape, dim: _cut_back(
@@ -346,7 +353,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor
     indices = argsort(input, dim, descending)
     if input.ndim == 0:
         return functions.alias(input), indices
-    return _gather(input, indices, dim=one_dim(dim, input.ndim)), indices
+    return chosen(input, indices, dim=one_dim(dim, input.ndim)), indices
 
 
 def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
@@ -356,4 +363,4 @@ def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
         raise ValueError(f"k must lie in [0, {input.shape[dim]}], got {k}")
     indices = argsort(input, dim, descending=True)
     indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
-    return _gather(input, indices, dim=dim), indices
+    return chosen(input, indices, dim=dim), indices

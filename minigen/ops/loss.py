@@ -15,6 +15,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
+from minigen.numeric import number
 from minigen.ops.activation import logistic, softplus
 from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
@@ -183,7 +184,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
 
 
 def _check_probabilities(p: Tensor) -> None:
-    if active.backend.name == "numpy" and p.size:
+    if active.backend.name == "numpy" and p.numel():
         active.backend.run(_refuse_outside, p.data)
 
 
@@ -273,8 +274,7 @@ def cross_entropy(
         reduction: ``mean`` (over the rows that count, weighted), ``sum`` or ``none``.
         label_smoothing: this share of the target goes to all classes evenly.
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+    label_smoothing = number("label_smoothing", label_smoothing, high=1.0)
     dim = 0 if input.ndim == 1 else 1
     if target.dtype.kind == "f":
         return _cross_entropy_of_probabilities(

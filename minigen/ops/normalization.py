@@ -19,6 +19,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops.kernel import kernel
 from minigen.ops.product import dots, sum_rows
 from minigen.ops.reduction import mean
@@ -178,7 +179,7 @@ def layer_norm(
             raise ValueError(f"layer_norm: {argument} must have shape {shape}, got {value.shape}")
     if not input.numel():
         return _scale_and_shift(functions.alias(input), weight, bias)
-    return _layer_norm(input, weight, bias, count=len(shape), eps=float(eps))
+    return _layer_norm(input, weight, bias, count=len(shape), eps=number("eps", eps))
 
 
 # ---------------------------------------------------------------- the others
@@ -205,7 +206,7 @@ def group_norm(
     out = functions.alias(input)
     if input.numel():
         grouped = input.reshape(n, num_groups, -1)  # (N, C, …) -> (N, groups, values)
-        out = _standardize(grouped, dim=(2,), eps=float(eps)).reshape(input.shape)
+        out = _standardize(grouped, dim=(2,), eps=number("eps", eps)).reshape(input.shape)
     return per_channel(out, weight, bias)
 
 
@@ -239,5 +240,5 @@ def instance_norm(
     check_vector("instance_norm", "bias", bias, input.shape[1])
     out = functions.alias(input)
     if input.numel():
-        out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=float(eps))
+        out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=number("eps", eps))
     return per_channel(out, weight, bias)

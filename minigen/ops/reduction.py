@@ -307,7 +307,7 @@ def min(
 
 
 def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
-    values = functions.gather(x, indices, dim=one_dim(dim, x.ndim))
+    values = functions.chosen(x, indices, dim=one_dim(dim, x.ndim))
     if keepdim:
         return ValuesAndIndices(values, indices)
     return ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
