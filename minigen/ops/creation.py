@@ -9,6 +9,7 @@ import numpy as np
 from minigen.autograd.mode import is_grad_enabled
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
+from minigen.numeric import plain_number
 from minigen.ops._arguments import unpack
 
 __all__ = [
@@ -210,7 +211,10 @@ def linspace(
 
 def _number(value: Any) -> Any:
     """A Python number, also of a one-element tensor or a NumPy number."""
-    return value.item() if hasattr(value, "item") else value
+    plain = plain_number(value)
+    if plain is None:
+        raise TypeError(f"a bound must be a number without grad, got {type(value).__name__}")
+    return plain
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import plain_number
 from minigen.ops.choice import or_zero
 
 __all__ = [
@@ -87,11 +88,17 @@ _add.rules(
 
 def add(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """``input + alpha · other``."""
-    return _add(input, other if alpha == 1 else _times("add", input, other, alpha))
+    return _add(input, _times("add", input, other, alpha))
 
 
 def _times(name: str, x: Any, other: Any, alpha: float) -> Any:
     """``alpha · other``; a broken ``alpha`` would turn whole numbers into broken ones unasked."""
+    plain = plain_number(alpha)
+    if plain is None:
+        raise TypeError(f"{name}: alpha must be a number without grad, got {type(alpha).__name__}")
+    alpha = plain
+    if alpha == 1:
+        return other
     if isinstance(alpha, float) and not _is_broken(x) and not _is_broken(other):
         raise TypeError(f"{name}: alpha must be an integer for integer tensors, got {alpha}")
     return alpha * other
@@ -115,7 +122,7 @@ _subtract.rules(
 
 def subtract(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
     """``input - alpha · other``."""
-    return _subtract(input, other if alpha == 1 else _times("subtract", input, other, alpha))
+    return _subtract(input, _times("subtract", input, other, alpha))
 
 
 @primitive
