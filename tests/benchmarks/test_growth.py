@@ -17,6 +17,7 @@ def test_every_curve_names_a_size_of_its_workload(what, name, field, sizes):
     assert getattr(workload_from(f"{name}:{field}={sizes[0]}"), field) == sizes[0]
 
 
+@pytest.mark.numba
 def test_a_curve_has_a_point_for_each_size_and_a_slope(tmp_path):
     name = "realnvp"
     with WorkerProcess("minigen-numba") as ours, WorkerProcess("floor") as floor:
@@ -33,6 +34,7 @@ def test_a_curve_has_a_point_for_each_size_and_a_slope(tmp_path):
     assert chart.draw(report, tmp_path / "chart.png")
 
 
+@pytest.mark.numba
 def test_a_contender_that_cannot_do_a_size_is_left_out_of_the_curve():
     with WorkerProcess("nobody") as worker:
         point = growth.point("operation:repeats=5", {"minigen-numba": worker}, 1, 0.01)

@@ -69,7 +69,12 @@ def test_training_learns_a_rhyme_below_the_unigram(text: Path, tmp_path: Path) -
 # ---------------------------------------------------------------- the number
 
 
-@pytest.mark.parametrize("tokens", ["characters", "bytes", "bpe"])
+TOKENS = pytest.mark.parametrize(
+    "tokens", ["characters", "bytes", pytest.param("bpe", marks=pytest.mark.tokenizers)]
+)
+
+
+@TOKENS
 @pytest.mark.parametrize("context", [8, 7, 2, 100])
 def test_the_headline_is_the_probability_with_which_generation_would_draw_the_text(
     tmp_path: Path, tokens: str, context: int
@@ -93,7 +98,7 @@ def test_the_headline_is_the_probability_with_which_generation_would_draw_the_te
         assert recipe.score(part).sum() == pytest.approx(-nats, rel=1e-12)
 
 
-@pytest.mark.parametrize("tokens", ["characters", "bytes", "bpe"])
+@TOKENS
 def test_the_score_of_a_line_is_that_of_its_tokens_after_the_text_before_it(
     tmp_path: Path, tokens: str
 ) -> None:
@@ -185,6 +190,7 @@ def test_what_cannot_be_generated_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.tokenizers
 def test_byte_pairs_are_learned_from_train_alone_and_kept_in_the_runs_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
