@@ -30,6 +30,6 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that needs a library that is not installed fails and says so: none is skipped."""
-    for library in ("torch", "jax", "tokenizers", "numba"):
+    for library in ("torch", "jax", "tokenizers", "cupy", "numba"):
         if item.get_closest_marker(library) and importlib.util.find_spec(library) is None:
             pytest.fail(f"this test needs {library}, which is not installed", pytrace=False)

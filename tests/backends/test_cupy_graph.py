@@ -90,8 +90,10 @@ def test_an_abandoned_capture_is_ended_although_cuda_says_again_that_it_failed()
     assert (cupy.current, cupy.allocators) == (["default stream"], ["ordinary"])
 
 
+@pytest.mark.cupy
 def test_cupy_has_what_is_asked_of_it() -> None:
-    cuda = pytest.importorskip("cupy").cuda
+    from cupy import cuda
+
     for thing, names in [
         (cuda, ["Graph", "get_allocator", "get_current_stream", "using_allocator"]),
         (cuda.Graph, ["launch"]),

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from minigen.plots import save_game
 
@@ -24,7 +23,8 @@ def log(alarm: bool) -> list[dict[str, Any]]:
 
 
 def pixels(path: Path) -> np.ndarray:
-    image = pytest.importorskip("matplotlib.image")
+    from matplotlib import image
+
     return image.imread(path)
 
 
