@@ -73,7 +73,7 @@ def _extents(array: Any, new: bool) -> Extents | None:
     if isinstance(owner, np.ndarray):
         if not owner.flags.owndata:
             return _foreign
-    elif not hasattr(owner, "strides"):
+    elif not isinstance(owner, active.backend.array_type):
         return _foreign
     key = id(owner)
     found = _written.get(key)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.ops.kernel import kernel
+from minigen.ops import kernel as kernels
 from minigen.testing import check_grads
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -78,12 +78,12 @@ def test_a_rule_that_returns_nothing_is_named():
 
 
 def test_a_kernel_of_ones_own_is_not_taken_for_minigens_of_the_same_name():
-    @kernel
+    @kernels.kernel
     def logistic(b, x):
         """Not the logistic function."""
         return x * 10
 
-    @kernel
+    @kernels.kernel
     def rectify(b, x):
         """Nor the rectifier."""
         return x * 100

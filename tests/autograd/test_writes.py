@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.autograd import writes
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -113,3 +115,119 @@ def test_second_order_after_a_write_raises_too():
         x.copy_(mg.zeros(3))
     with pytest.raises(RuntimeError, match="overwritten in place"):
         g.sum().backward()
+
+
+# ---------------------------------------------------------------- nothing is forgotten
+
+
+def test_a_write_is_remembered_however_many_follow_elsewhere():
+    w, x = leaf(), mg.tensor([1.0, 2.0, 3.0])
+    y = (w * x).sum()
+    x[0] = 5.0
+    elsewhere = [mg.zeros(1) for _ in range(50)]
+    rows = mg.zeros(5000, 2)
+    for row in range(5000):
+        elsewhere[row % 50][0] = 1.0
+        rows[row][...] = 1.0
+    with pytest.raises(RuntimeError, match="overwritten in place after multiply ran"):
+        y.backward()
+
+
+def test_any_number_of_writes_elsewhere_is_no_reason_to_refuse():
+    w, x = leaf(), mg.tensor([1.0, 2.0, 3.0])
+    y = (w * x).sum()
+    rows = mg.zeros(5000, 2)
+    for row in range(5000):
+        rows[row][...] = 1.0
+    y.backward()
+    assert w.grad.tolist() == [1, 2, 3]
+
+
+def test_a_write_into_one_row_leaves_the_others_clean():
+    rows = mg.zeros(3, 2)
+    w = mg.ones(2, requires_grad=True)
+    y = (w * rows[2]).sum()
+    rows[0][...] = 1.0
+    y.backward()
+    assert w.grad.tolist() == [0, 0]
+
+
+def test_a_memory_with_very_many_written_stretches_counts_as_written_whole():
+    rows = mg.zeros(5000, 2)
+    w = mg.ones(2, requires_grad=True)
+    y = (w * rows[4999]).sum()
+    for row in range(4998):
+        rows[row][...] = 1.0
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        y.backward()
+
+
+def test_what_was_written_goes_with_its_memory():
+    import gc
+
+    before = len(writes._written)
+    for _ in range(100):
+        mg.zeros(3)[0] = 1.0
+    gc.collect()
+    assert len(writes._written) <= before + 1
+
+
+def test_an_index_that_is_overwritten_before_the_backward_pass_is_noticed():
+    for read in (lambda x, i: x[i], lambda x, i: x[i, i], lambda x, i: mg.index_select(x, 0, i)):
+        x, index = mg.ones(3, 3, requires_grad=True), mg.tensor([0, 1])
+        y = read(x, index).sum()
+        index[0] = 2
+        with pytest.raises(RuntimeError, match="overwritten in place"):
+            y.backward()
+
+
+def test_what_a_fused_op_keeps_is_watched_in_whatever_container_it_lies():
+    for pack in (lambda kept: kept, lambda kept: (kept, 1), lambda kept: [kept], lambda k: ((k,),)):
+
+        @mg.fused(reference=lambda x: x * 2, name="own_double")
+        def double(b, x, pack=pack):
+            """``2x``."""
+            return x * 2, pack(memory.data)
+
+        @double.backward
+        def _(b, g, inputs, saved, needs):
+            return (g * 2,)
+
+        memory = mg.zeros(2)
+        y = double(mg.ones(2, requires_grad=True)).sum()
+        memory[0] = 1.0
+        with pytest.raises(RuntimeError, match="backward of own_double"):
+            y.backward()
+
+
+def test_a_gradient_that_another_backward_pass_adds_to_is_watched():
+    w, x = leaf(), leaf()
+    (w * w).sum().backward()
+    y = (w.grad * x).sum()
+    (w * w).sum().backward()  # adds to w.grad in place
+    with pytest.raises(RuntimeError, match="backward of multiply"):
+        y.backward()
+
+
+def test_memory_that_belongs_to_another_library_is_watched_through_every_view():
+    if mg.backends.active.backend.name != "numpy":
+        return
+    memory = bytearray(np.ones(3, dtype=np.float32).tobytes())
+    one, other = (mg.from_numpy(np.frombuffer(memory, dtype=np.float32)) for _ in range(2))
+    w = leaf()
+    y = (w * one).sum()
+    other[0] = 7.0
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        y.backward()
+
+
+def test_an_optimizers_step_between_forward_and_backward_is_noticed_for_what_it_moved():
+    a, b = leaf(), leaf()
+    optimizer = mg.optim.SGD([a, b], lr=0.1)
+    a.grad = mg.ones(3)
+    by_a, by_b = (a * a).sum(), (b * b).sum()
+    optimizer.step()
+    by_b.backward()
+    assert b.grad.tolist() == [2, 4, 6]
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        by_a.backward()
