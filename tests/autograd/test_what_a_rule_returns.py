@@ -12,13 +12,16 @@ from minigen.testing import check_grads
 pytestmark = pytest.mark.usefixtures("backend")
 
 
+PRODUCT = f"own_product_of_{__name__}"  # the tests of planted mistakes load this file anew
+
+
 def fused_product(backward):
     """A fused op of one's own, whose backward kernel thinks of no broadcasting."""
 
     def reference(x, other):
         return x * other
 
-    @mg.fused(reference=reference, name="own_product")
+    @mg.fused(reference=reference, name=PRODUCT)
     def product(b, x, other):
         """``x · other``."""
         return b.xp.multiply(x, other), None
@@ -36,7 +39,7 @@ def test_a_fused_op_that_broadcasts_gives_gradients_of_its_inputs_shapes():
 
 
 def test_a_primitive_whose_rule_forgets_broadcasting_is_right_nevertheless():
-    @mg.primitive
+    @mg.primitive(name=f"own_weighted_of_{__name__}")
     def own_weighted(b, x, weight):
         """``x · weight``."""
         return x * weight
@@ -56,7 +59,7 @@ def test_a_primitive_whose_rule_forgets_broadcasting_is_right_nevertheless():
             lambda b, g, inputs, saved, needs: (g[0], g),
             r"gave a gradient of shape \(3,\) for an input of shape \(2, 3\)",
         ),
-        (None, "own_product has no backward kernel; write one under @own_product.backward"),
+        (None, f"{PRODUCT} has no backward kernel; write one under @{PRODUCT}.backward"),
     ],
 )
 def test_a_backward_kernel_that_cannot_be_right_is_named(backward, message):
