@@ -77,7 +77,7 @@ def _extents(array: Any, new: bool) -> Extents | None:
         return _foreign
     key = id(owner)
     found = _written.get(key)
-    if found is None:
+    if found is None or found[0]() is not owner:
         if not new:
             return None
         gone = weakref.ref(owner, lambda _: _written.pop(key, None))

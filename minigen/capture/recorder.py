@@ -107,7 +107,7 @@ class Recorder(Watching):
         ``keep`` holds on to unknown memory: a constant that only this call knows.
         """
         owner = owner_of(array)
-        root = self._roots.get(id(owner))
+        root = self._known(owner)
         if root is None:
             root = self.root_of(owner, OUTSIDE)
             if keep:
@@ -117,7 +117,13 @@ class Recorder(Watching):
 
     def knows(self, array: np.ndarray) -> bool:
         """Whether the memory of ``array`` has a root."""
-        return id(owner_of(array)) in self._roots
+        return self._known(owner_of(array)) is not None
+
+    def _known(self, owner: np.ndarray) -> Root | None:
+        """The root of the memory that ``owner`` owns. (Should an interrupt have swallowed the news
+        that an earlier owner died, its root is not taken for that of the next at its address.)"""
+        root = self._roots.get(id(owner))
+        return root if root is not None and root.ref() is owner else None
 
     def constant(self, value: Any) -> Traced:
         """Values that come from the host: the same in every replay."""
@@ -296,7 +302,8 @@ class Recorder(Watching):
 
     def still_alive(self) -> list[Root]:
         """Roots made by the step whose memory somebody still holds."""
-        return [root for root in self._roots.values() if root.kind == MADE]
+        roots = list(self._roots.values())
+        return [root for root in roots if root.kind == MADE and root.ref() is not None]
 
 
 class _Namespace:

@@ -84,13 +84,17 @@ class Watching(Backend):
     def notice(self, tensor: Tensor) -> None:
         """The step is about to touch this tensor."""
         key = id(tensor)
-        if key not in self.touched and key not in self._own:
+        if key not in self.touched and not self._is_own(tensor):
             self.touched[key] = Touched(tensor)
 
     def makes(self, tensor: Tensor) -> None:
         """The step makes this tensor."""
         key = id(tensor)
         self._own[key] = weakref.ref(tensor, lambda _: self._own.pop(key, None))
+
+    def _is_own(self, tensor: Tensor) -> bool:
+        found = self._own.get(id(tensor))
+        return found is not None and found() is tensor
 
     def made_and_alive(self) -> list[Tensor]:
         """The tensors that the step made and that somebody still holds."""
