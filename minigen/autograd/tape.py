@@ -36,10 +36,9 @@ from typing import Any, Protocol
 
 from minigen.autograd import writes
 from minigen.autograd.anomaly import check_backward
-from minigen.autograd.mode import enable_grad, no_grad
 from minigen.autograd.operation import functions, raw_functions
 from minigen.backends import active
-from minigen.thread_state import current
+from minigen.thread_state import current, within
 
 
 class Operation(Protocol):
@@ -203,6 +202,19 @@ def backpropagate(
         ``(gradients, owned)``: edge → gradient for every wanted edge that was reached, and
         the edges whose gradient no one else holds.
     """
+    return within(
+        {"grad_enabled": create_graph}, _walk, roots, seeds, wanted, create_graph, retain_graph
+    )
+
+
+def _walk(
+    roots: Sequence[Any],
+    seeds: Sequence[Any],
+    wanted: set[Any] | None,
+    create_graph: bool,
+    retain_graph: bool,
+) -> tuple[dict[Any, Any], set[Any]]:
+    """What ``backpropagate`` says."""
     order = reachable(roots)
     needed = None if wanted is None else _leading_to(wanted, order)
     pending: dict[Any, Any] = {}
@@ -230,51 +242,50 @@ def backpropagate(
     arrived = pending if wanted is None and not create_graph else None
     found: dict[Any, Any] = {}
     links: list[Any] = []  # what a root depends on with slope 0
-    with enable_grad() if create_graph else no_grad():
-        for node in order:
-            grad = pending.pop(node, None)
-            if grad is None or (needed is not None and node not in needed):
+    for node in order:
+        grad = pending.pop(node, None)
+        if grad is None or (needed is not None and node not in needed):
+            continue
+        if node.hooks is not None:
+            for hook in list(node.hooks):
+                grad = _call_hook(hook, grad, create_graph)
+        if wanted is not None and node in wanted:
+            found[node] = grad
+            if not any(edge in needed for edge in node.inputs):  # type: ignore[operator]
                 continue
-            if node.hooks is not None:
-                for hook in list(node.hooks):
-                    grad = _call_hook(hook, grad, create_graph)
-            if wanted is not None and node in wanted:
-                found[node] = grad
-                if not any(edge in needed for edge in node.inputs):  # type: ignore[operator]
-                    continue
-            if node.op is PICK:
-                source, index = node.inputs[0], node.options["index"]
-                pieces = pending.setdefault(source, [None] * node.options["count"])
-                pieces[index] = grad
+        if node.op is PICK:
+            source, index = node.inputs[0], node.options["index"]
+            pieces = pending.setdefault(source, [None] * node.options["count"])
+            pieces[index] = grad
+            continue
+        if node.saved is None:
+            raise RuntimeError(
+                f"backward through {node.op.name} a second time: its saved arrays are freed; "
+                f"pass retain_graph=True to the first backward"
+            )
+        if node.time < writes.latest.time:
+            writes.check(node.op.name, node.time, node.op.kept(node))
+        if node.op is LINK:
+            links.append(node.inputs[1])
+        grads = node.op.gradients(node, grad, needed, create_graph, arrived)
+        if current().anomaly:
+            check_backward(node, grads)
+        if len(grads) != len(node.inputs):
+            raise RuntimeError(
+                f"backward of {node.op.name} must return a gradient for each of its "
+                f"{len(node.inputs)} inputs, got {len(grads)}"
+            )
+        if not (retain_graph or create_graph):
+            node.saved = None
+        for edge, gradient in zip(node.inputs, grads):
+            if gradient is None or edge is None:
                 continue
-            if node.saved is None:
-                raise RuntimeError(
-                    f"backward through {node.op.name} a second time: its saved arrays are freed; "
-                    f"pass retain_graph=True to the first backward"
-                )
-            if node.time < writes.latest.time:
-                writes.check(node.op.name, node.time, node.op.kept(node))
-            if node.op is LINK:
-                links.append(node.inputs[1])
-            grads = node.op.gradients(node, grad, needed, create_graph, arrived)
-            if current().anomaly:
-                check_backward(node, grads)
-            if len(grads) != len(node.inputs):
-                raise RuntimeError(
-                    f"backward of {node.op.name} must return a gradient for each of its "
-                    f"{len(node.inputs)} inputs, got {len(grads)}"
-                )
-            if not (retain_graph or create_graph):
-                node.saved = None
-            for edge, gradient in zip(node.inputs, grads):
-                if gradient is None or edge is None:
-                    continue
-                if kind is not None and not isinstance(gradient, kind):
-                    gradient = active.backend.asarray(gradient)  # a scalar of NumPy's
-                shape: Any = edge.shape if type(edge) is Node else edge._data.shape
-                if gradient.shape != shape:
-                    gradient = _summed_to(f, gradient, shape, node)
-                deliver(edge, gradient)
+            if kind is not None and not isinstance(gradient, kind):
+                gradient = active.backend.asarray(gradient)  # a scalar of NumPy's
+            shape: Any = edge.shape if type(edge) is Node else edge._data.shape
+            if gradient.shape != shape:
+                gradient = _summed_to(f, gradient, shape, node)
+            deliver(edge, gradient)
     found.update((edge, grad) for edge, grad in pending.items() if wanted is None or edge in wanted)
     if links:
         _add_zeros(found, links, wanted, seeds[0])
