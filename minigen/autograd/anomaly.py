@@ -15,7 +15,9 @@ from typing import Any
 from minigen.backends import active
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_ENGINE = tuple(os.path.join(_PACKAGE, floor) for floor in ("autograd", "ops", "nn", "testing"))
+_ENGINE = tuple(
+    os.path.join(_PACKAGE, floor) for floor in ("autograd", "ops", "nn", "testing", "thread_state")
+)
 
 
 def calling_line() -> str:

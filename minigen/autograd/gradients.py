@@ -71,8 +71,8 @@ def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
         grad, is_owned = grad.astype(leaf.dtype), True
     if leaf.grad is not None:
         if leaf.grad.node is None:
-            leaf.grad.data += grad
             note_write(leaf.grad.data)
+            leaf.grad.data += grad
         else:  # left by a backward with create_graph: part of another graph
             leaf.grad = Tensor(leaf.grad.data + grad)
     elif leaf.grad_buffer is not None:
@@ -157,8 +157,8 @@ def forget_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> Non
         elif tensor.grad.node is not None:  # part of another graph: leave that alone
             tensor.grad = Tensor(active.backend.xp.zeros_like(tensor.grad.data))
         else:
-            tensor.grad.data[...] = 0
             note_write(tensor.grad.data)
+            tensor.grad.data[...] = 0
 
 
 __all__ = ["backward", "forget_gradients", "grad"]

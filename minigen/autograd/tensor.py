@@ -334,8 +334,10 @@ class Tensor:
             value = value.data
         elif type(value) not in (bool, int, float):  # np.float64 is a float
             value = active.backend.asarray(value)
-        self.data[_raw_index(index)] = value
-        writes.note_write(self.data)
+        data = self.data
+        place = writes.note_write(data)
+        data[_raw_index(index)] = value
+        writes.note_places([place])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._write(index, value)

@@ -97,11 +97,19 @@ def place_of(array: Any) -> Place:
     return extents, extent(array)
 
 
-def note_write(array: Any) -> None:
-    """Say that the memory of ``array`` has been overwritten. Call it *after* the write."""
-    if active.recorder is not None:
-        active.recorder.note(array)
-    note_places([place_of(array)])
+def note_write(array: Any) -> Place:
+    """Say that the memory of ``array`` is about to be overwritten; returns its place.
+
+    Call it *before* the write: an interrupt may come between the two, and a write that nobody knows
+    of would be the worse of the two mistakes. Where another thread may compute with the memory
+    meanwhile, ``note_places`` says it once more behind it.
+    """
+    recorder = active.recorder
+    if recorder is not None:
+        recorder.note(array)
+    place = place_of(array)
+    note_places([place])
+    return place
 
 
 def note_places(places: Iterable[Place]) -> None:

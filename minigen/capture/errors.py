@@ -13,7 +13,7 @@ __all__ = ["CaptureError", "calling_place", "host_read"]
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _BELOW = tuple(
     os.path.join(_PACKAGE, floor)
-    for floor in ("autograd", "ops", "nn", "optim", "backends", "capture")
+    for floor in ("autograd", "ops", "nn", "optim", "backends", "capture", "thread_state")
 )
 
 

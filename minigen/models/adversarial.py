@@ -175,6 +175,6 @@ class frozen:  # noqa: N801 (reads as what it does: `with frozen(network):`)
         for parameter in self.learned:
             parameter.requires_grad_(True)
         for buffer, values in zip(self.buffers, self.values, strict=True):
-            buffer.data[...] = values
             note_write(buffer.data)
+            buffer.data[...] = values
         self.values = []

@@ -68,8 +68,8 @@ class _BatchNorm(Module):
         if self.training and self.num_batches_tracked is not None:
             if self.momentum is None:  # the only case that must know the count on the host
                 momentum = 1 / (self.num_batches_tracked.item() + 1)
-            self.num_batches_tracked.data += 1
             note_write(self.num_batches_tracked.data)
+            self.num_batches_tracked.data += 1
         return batch_norm(
             input,
             self.running_mean,

@@ -146,11 +146,11 @@ class ActNorm(FlowLayer):
         deviation = xp.sqrt(x.data.var(axis=dims))
         # A channel that is constant keeps scale 1: there is nothing to bring to deviation 1.
         deviation = xp.where(deviation > 1e-6, deviation, xp.ones_like(deviation))
+        for written in (self.bias, self.log_scale, self.initialized):
+            note_write(written.data)
         self.bias.data[...] = -x.data.mean(axis=dims)
         self.log_scale.data[...] = -xp.log(deviation)
         self.initialized.data[...] = True
-        for written in (self.bias, self.log_scale, self.initialized):
-            note_write(written.data)
         self._is_ready = True
 
     def _shaped(self, x: Tensor) -> tuple[Tensor, Tensor]:

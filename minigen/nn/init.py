@@ -42,8 +42,8 @@ def _write(tensor: Tensor, values: Array | float) -> Tensor:
     """Overwrite a leaf, whether or not it requires a gradient: nothing was computed with it."""
     if tensor.node is not None:
         raise RuntimeError(f"tensor must be a leaf, got the result of {tensor.node.op.name}")
-    tensor.data[...] = values
     note_write(tensor.data)
+    tensor.data[...] = values
     return tensor
 
 

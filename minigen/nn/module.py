@@ -285,8 +285,8 @@ class Module:
         own = self.state_dict()
         values, missing, unexpected = check_state(type(self).__name__, own, state_dict, strict)
         for key, value in values.items():
-            own[key].data[...] = value
             note_write(own[key].data)
+            own[key].data[...] = value
         for module in self.modules():
             module.state_loaded()
         return LoadReport(missing, unexpected)

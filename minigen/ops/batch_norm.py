@@ -174,6 +174,6 @@ def batch_norm(
 
 def _follow(running: Tensor, batch: Any, momentum: float) -> None:
     """Move a running statistic towards the batch's, in place."""
+    writes.note_write(running.data)
     running.data *= 1 - momentum
     running.data += batch * momentum
-    writes.note_write(running.data)

@@ -139,8 +139,8 @@ def clip_grad_norm_(
         return Tensor(norm)
     factor = xp.minimum(max_norm / (norm + 1e-6), 1.0)
     for x in gradients:
-        xp.multiply(x, factor.astype(x.dtype), out=x)
         note_write(x)
+        xp.multiply(x, factor.astype(x.dtype), out=x)
     return Tensor(norm)
 
 
@@ -153,5 +153,5 @@ def clip_grad_value_(
     """
     clip_value = number("clip_value", clip_value, infinite=True)
     for grad in _gradients(parameters):
-        active.backend.xp.clip(grad.data, -clip_value, clip_value, out=grad.data)
         note_write(grad.data)
+        active.backend.xp.clip(grad.data, -clip_value, clip_value, out=grad.data)

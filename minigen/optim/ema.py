@@ -136,6 +136,7 @@ def _average(average: Any, value: Any, decay: float) -> None:
     if not average.numel():
         return
     kept, now = average.data, value.data
+    note_write(kept)
     if not decay:
         kept[...] = now
     elif kept.flags.c_contiguous:
@@ -143,4 +144,3 @@ def _average(average: Any, value: Any, decay: float) -> None:
     else:  # its reshape(-1) would be a copy, and the average would stand still
         kept *= decay
         kept += (1 - decay) * now
-    note_write(kept)

@@ -28,7 +28,7 @@ from typing import Any
 from minigen.autograd.gradients import forget_gradients
 from minigen.autograd.mode import enable_grad
 from minigen.autograd.tensor import Tensor
-from minigen.autograd.writes import extent, note_write
+from minigen.autograd.writes import extent, note_places, note_write
 from minigen.backends import active, repeat
 from minigen.numeric import number
 from minigen.optim.flat import FlatParameters, ParameterState, Run
@@ -291,6 +291,7 @@ class Optimizer:
             return
         grads = flat.grads[run.part]
         uphill = options.get("maximize", False)
+        place = note_write(flat.values[run.part])
         if uphill:
             active.backend.xp.negative(grads, out=grads)
         try:
@@ -298,7 +299,7 @@ class Optimizer:
         finally:
             if uphill:
                 active.backend.xp.negative(grads, out=grads)
-        note_write(flat.values[run.part])
+        note_places([place])
 
     def _check_backend(self, flat: FlatParameters) -> None:
         if not isinstance(flat.values, active.backend.array_type):

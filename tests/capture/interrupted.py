@@ -43,11 +43,11 @@ def interrupt(function: Callable[[], Any], at: int) -> str:
     """Run ``function()`` and interrupt it at its point ``at`` (1, 2, …); where that was.
 
     One that comes while Python calls back because an object dies is swallowed, as a real one is.
+    The result is empty if the call had fewer points (what is done only once was done before).
     """
     tracer = _Interrupt(at)
     with contextlib.suppress(KeyboardInterrupt):
         _traced(tracer, function)
-    assert tracer.place, f"point {at} was not reached"
     return tracer.place
 
 
