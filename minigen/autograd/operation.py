@@ -226,15 +226,38 @@ def _kind(value: Any) -> str:
 
 
 def promoted(arrays: list[Any], result: Any) -> list[Any] | None:
-    """Integers as float32, where NumPy made another float of them; None if nothing is to do.
+    """The inputs in PyTorch's dtypes, where NumPy computed in others; None if it did not.
 
-    NumPy computes ``int64 * float32`` and ``exp(int64)`` in float64, ``exp(bool)`` in float16.
-    Here, as in PyTorch, they come out only where they went in.
+    Integers take the dtype of the floats beside them, and in functions like exp float32: NumPy
+    computes ``int64 * float32`` and ``exp(int64)`` in float64, ``exp(bool)`` in float16. So do
+    numbers of Python where there is nothing else. And a 0-d tensor is like a number of Python: it
+    does not widen a tensor with dimensions that is of its kind, floating-point or integer. (One
+    exception, to spare every op the question: a 0-d float32 does widen a float16 tensor.)
     """
+    if result.kind == "b":
+        return None
+    widened = False
+    for x in arrays:
+        if getattr(x, "dtype", None) is result:  # (None == float64 is true)
+            if x.ndim:
+                return None
+            widened = True
+    if widened:
+        return _without_widening(arrays, result)
     if result is not FLOAT64 and result is not FLOAT16:
         return None
-    if any(getattr(x, "dtype", None) is result for x in arrays):  # (None == float64 is true)
+    if not any(hasattr(x, "dtype") for x in arrays):
+        return [x if x is None else active.backend.asarray(x, FLOAT32) for x in arrays]
+    floats = [x.dtype for x in arrays if hasattr(x, "dtype") and x.dtype.kind == "f"]
+    dtype = np.result_type(*floats) if floats else FLOAT32
+    return [x.astype(dtype) if hasattr(x, "dtype") and x.dtype.kind in "iub" else x for x in arrays]
+
+
+def _without_widening(arrays: list[Any], result: Any) -> list[Any] | None:
+    """0-d arrays in the dtype of those of their kind with dimensions; None if there are none."""
+    kinds = "iu" if result.kind in "iu" else "f"
+    wide = [x.dtype for x in arrays if hasattr(x, "dtype") and x.ndim and x.dtype.kind in kinds]
+    if not wide:
         return None
-    return [
-        x.astype(FLOAT32) if hasattr(x, "dtype") and x.dtype.kind in "iub" else x for x in arrays
-    ]
+    dtype = np.result_type(*wide)
+    return [x.astype(dtype) if getattr(x, "dtype", None) is result else x for x in arrays]

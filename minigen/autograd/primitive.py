@@ -177,7 +177,8 @@ class Primitive(Operation):
         except Exception as error:
             raise self._explain(error, backend, arrays) from error
         if out.dtype is not FLOAT32 and (changed := promoted(arrays, out.dtype)) is not None:
-            out = self.forward(backend, *changed, **options)
+            arrays = changed
+            out = self.forward(backend, *arrays, **options)
         if not isinstance(out, backend.array_type):
             out = self._as_array(out, backend, arrays)
         if state.anomaly:

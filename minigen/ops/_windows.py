@@ -215,9 +215,7 @@ def _rectified(b: Any, source: Array, slope: float) -> Array:
 def _finish(b: Any, out: Array, bias: Array | None, like: Array | None, low: float) -> Array:
     if bias is not None:
         add_bias(b, out, bias)
-    if like is not None and not low:
-        b.xp.multiply(out, like > 0, out=out)
-    elif like is not None:
+    if like is not None:
         out[...] = gate_of(b, out, like, low=low)
     return out
 

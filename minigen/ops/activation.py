@@ -57,6 +57,8 @@ def gate(b: Any, g: Any, like: Any, *, low: float) -> Any:
 @primitive(piecewise=True)
 def relu(b, x):
     """``max(x, 0)``; slope 0 at 0."""
+    if x.dtype.kind == "b":
+        raise TypeError("x must hold numbers, got booleans")
     return rectify(b, x, low=0.0)
 
 
@@ -196,10 +198,19 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def relu6(input: Tensor) -> Tensor:
-    """``min(max(x, 0), 6)``."""
-    from minigen.ops.elementwise import clamp
+    """``min(max(x, 0), 6)``; slope 0 at 0 and at 6."""
+    return _relu6(input)
 
-    return clamp(input, 0.0, 6.0)
+
+@primitive(name="relu6", piecewise=True)
+def _relu6(b, x):
+    """``min(max(x, 0), 6)``."""
+    if x.dtype.kind == "b":
+        raise TypeError("x must hold numbers, got booleans")
+    return b.xp.clip(x, 0, 6)
+
+
+_relu6.rules(x=lambda f, g, x: f.where(f.logical_or(x <= 0, x >= 6), 0.0, g))
 
 
 swish = silu

@@ -14,6 +14,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
@@ -237,6 +238,8 @@ def scaled_dot_product_attention(
     Raises:
         ValueError: shapes do not fit.
     """
+    for argument, x in (("query", query), ("key", key), ("value", value)):
+        check_float("attention", x, argument)
     if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1]:
         raise ValueError(
             f"attention: query {query.shape} (…, T, D) does not fit key {key.shape} (…, S, D)"
@@ -272,6 +275,7 @@ def packed_attention(
     Raises:
         ValueError: shapes do not fit.
     """
+    check_float("packed_attention", qkv, "qkv")
     if num_heads < 1 or qkv.ndim != 3 or not qkv.shape[2] or qkv.shape[2] % (3 * num_heads):
         raise ValueError(
             f"packed_attention: qkv {qkv.shape} must be (N, T, 3·E) with E divisible by "

@@ -22,8 +22,9 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.kernel import kernel
-from minigen.ops.normalization import check_float, check_vector, per_channel
+from minigen.ops.normalization import check_vector, per_channel
 from minigen.ops.product import dots
 from minigen.ops.reduction import mean
 

@@ -16,4 +16,4 @@ __all__ = ["or_zero"]
 @kernel
 def or_zero(b: Any, keep: Any, x: Any) -> Any:
     """``x`` where the booleans ``keep`` hold and 0 elsewhere; the two broadcast."""
-    return b.xp.where(keep, x, 0)
+    return b.xp.where(keep, x, False)  # the 0 of every dtype

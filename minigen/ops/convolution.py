@@ -16,7 +16,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import number
-from minigen.ops._arguments import spread
+from minigen.ops._arguments import check_float, spread
 from minigen.ops._triad import Geometry, convolve, convolve_transpose
 from minigen.ops.activation import leaky_relu
 from minigen.ops.rectified import rectified_convolution
@@ -142,6 +142,7 @@ def _convolution(
     rectify: float | None = None,
 ) -> Tensor:
     """Check, bring to two spatial dimensions, convolve, add the bias, bring back."""
+    check_float(name, x)
     if w.ndim != dims + 2 or x.ndim not in (dims + 1, dims + 2):
         raise ValueError(
             f"{name}: input {x.shape} and weight {w.shape} must have {dims + 2} dimensions "
@@ -289,6 +290,7 @@ def _transposed(
     dims: int,
 ) -> Tensor:
     """Check, bring to two spatial dimensions, convolve transposed, add the bias, bring back."""
+    check_float(name, y)
     if w.ndim != dims + 2 or y.ndim not in (dims + 1, dims + 2):
         raise ValueError(
             f"{name}: input {y.shape} and weight {w.shape} must have {dims + 2} dimensions "

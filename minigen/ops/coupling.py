@@ -16,6 +16,7 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.activation import tanh
 from minigen.ops.elementwise import exp
 from minigen.ops.kernel import kernel
@@ -114,6 +115,7 @@ def affine_coupling(
     Returns:
         z, (N, C, …), and log |det ∂z/∂input| = Σ s, (N,).
     """
+    check_float("affine_coupling", input)
     fits = (
         input.ndim >= 2
         and said.ndim == input.ndim

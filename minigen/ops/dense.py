@@ -16,6 +16,7 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.activation import gate, logistic
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product, sum_rows
@@ -126,6 +127,7 @@ def dense(
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
     if activation == "leaky_relu" and not 0 < slope <= 1:
         raise ValueError(f"slope must be a number > 0 and <= 1, got {slope}")
+    check_float("dense", input)
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"dense: input {input.shape} does not fit weight {weight.shape}, "

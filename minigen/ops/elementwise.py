@@ -20,6 +20,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import plain_number
+from minigen.ops._arguments import check_float
 from minigen.ops.choice import or_zero
 
 __all__ = [
@@ -202,12 +203,14 @@ cast.rules(x=lambda f, g, x_dtype: f.cast(g, dtype=x_dtype))
 @primitive
 def floor_divide(b, x, other):
     """``⌊x / other⌋``; piecewise constant, so without a gradient."""
+    _refuse_booleans(x, other)
     return b.xp.floor_divide(x, other)
 
 
 @primitive
 def truncate_divide(b, x, other):
     """``x / other`` without its fraction; piecewise constant, so without a gradient."""
+    _refuse_booleans(x, other)
     xp = b.xp
     if _is_broken(x) or _is_broken(other):
         return xp.trunc(xp.true_divide(x, other))
@@ -217,6 +220,7 @@ def truncate_divide(b, x, other):
 @primitive
 def remainder(b, x, other):
     """``x - other·⌊x/other⌋``, with the sign of ``other``; slope 1 in x where it is smooth."""
+    _refuse_booleans(x, other)
     return b.xp.remainder(x, other)
 
 
@@ -234,6 +238,7 @@ def _power(b, x, other):
 
     0^e is 0 for every e > 0, a constant: its slope by e is 0. For e < 0 it is -∞.
     """
+    _refuse_booleans(x, other)
     return b.xp.power(x, other)
 
 
@@ -281,8 +286,8 @@ def zeros_like(b, x):
 
 @primitive
 def square(b, x):
-    """``x²``."""
-    return b.xp.square(x)
+    """``x²``; of booleans in int64."""
+    return b.xp.square(x.astype(np.int64) if _holds(x, "b") else x)
 
 
 square.rules(x=lambda f, g, x: g * (2 * x))
@@ -476,7 +481,7 @@ absolute.rules(x=lambda f, g, x: g * f.sign(x))
 @primitive
 def sign(b, x):
     """-1, 0 or 1; piecewise constant, so its gradient is 0."""
-    return b.xp.sign(x)
+    return x.copy() if _holds(x, "b") else b.xp.sign(x)
 
 
 sign.rules(x=lambda f, g: f.zeros_like(g))
@@ -503,7 +508,7 @@ ceil.rules(x=lambda f, g: f.zeros_like(g))
 @primitive(name="round")
 def _round(b, x):
     """The nearest integer, halves to even; its gradient is 0."""
-    return b.xp.rint(x) if x.dtype.kind == "f" else x.copy()
+    return x.copy() if _holds(x, "iub") else b.xp.rint(x) if x.dtype.kind == "f" else x.copy()
 
 
 _round.rules(x=lambda f, g: f.zeros_like(g))
@@ -554,9 +559,9 @@ def _share(f: Any, g: Any, equal: Any, loses: Any) -> Any:
 @primitive(name="where")
 def _where(b, condition, x, other):
     """``x`` where ``condition`` holds, else ``other``; gradients follow the choice."""
-    if type(other) is float and other == 0 and _is_float(x):
+    if type(other) in (float, bool) and other == 0 and _holds(x, "f"):
         return or_zero(b, condition, x)
-    if type(x) is float and x == 0 and _is_float(other):
+    if type(x) in (float, bool) and x == 0 and _holds(other, "f"):
         return or_zero(b, b.xp.logical_not(condition), other)
     out = b.xp.where(condition, x, other)
     if out.dtype == np.float64 and not (hasattr(x, "dtype") or hasattr(other, "dtype")):
@@ -570,8 +575,15 @@ _where.rules(
 )
 
 
-def _is_float(x: Any) -> bool:
-    return hasattr(x, "dtype") and x.dtype.kind == "f"
+def _holds(x: Any, kinds: str) -> bool:
+    """Whether ``x`` is an array whose dtype is of one of the kinds: ``b``, ``i``, ``u``, ``f``."""
+    return hasattr(x, "dtype") and x.dtype.kind in kinds
+
+
+def _refuse_booleans(x: Any, other: Any) -> None:
+    """NumPy takes two booleans for int8; PyTorch refuses them."""
+    if (_holds(x, "b") or type(x) is bool) and (_holds(other, "b") or type(other) is bool):
+        raise TypeError("one operand must hold numbers, got booleans for both")
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
@@ -644,6 +656,7 @@ clip_between.rules(
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """``input + weight · (end - input)``: on the line from ``input`` to ``end``."""
+    check_float("lerp", input)
     return input + weight * (end - input)
 
 

@@ -22,8 +22,8 @@ from minigen.ops.kernel import kernel
 __all__ = ["gelu"]
 
 SCALE, CUBIC = math.sqrt(2 / math.pi), 0.044715
-LARGE = 1e4
-"""What is taken for x² if it is larger: t is ±1 and Φ' is 0 then, which ∞ would make NaN of."""
+LARGE = 100.0
+"""What is taken for |x| where x² is needed: t is ±1 and Φ' is 0 there, which ∞ makes NaN of."""
 
 
 def _gelu_reference(x: Tensor, *, approximate: str) -> Tensor:
@@ -54,8 +54,7 @@ def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
         _half_tanh(xp, x_, y)
         xp.multiply(y, y, out=rest)
         xp.subtract(0.25, rest, out=rest)
-        xp.multiply(x_, x_, out=s)
-        xp.minimum(s, LARGE, out=s)
+        _square(xp, x_, s)
         s *= 6 * SCALE * CUBIC
         s += 2 * SCALE  # 2u'
         s *= x_
@@ -66,10 +65,15 @@ def gelu_by_tanh_backward(b: Any, g: Any, x: Any) -> Any:
     return out
 
 
+def _square(xp: Any, x: Any, out: Any) -> None:
+    """``out = x²``, but not more than ``LARGE``²."""
+    xp.clip(x, -LARGE, LARGE, out=out)
+    out *= out
+
+
 def _half_tanh(xp: Any, x: Any, out: Any) -> None:
     """``out = ½t``."""
-    xp.multiply(x, x, out=out)
-    xp.minimum(out, LARGE, out=out)
+    _square(xp, x, out)
     out *= SCALE * CUBIC
     out += SCALE
     out *= x

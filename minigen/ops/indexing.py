@@ -18,7 +18,6 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import one_dim
 from minigen.ops.kernel import kernel
-from minigen.ops.product import product
 
 __all__ = [
     "argsort",
@@ -275,16 +274,12 @@ def _embedding(b, index, weight):
     return b.xp.take(weight, index, axis=0)
 
 
-FEW_ROWS = 512
-"""A table up to this size: a product with ones and zeros is cheaper than adding row by row."""
-
-
 @kernel
 def rows_summed_at(b: Any, g: Any, index: Any, *, rows: int) -> Any:
-    """``out[r] = Σ g[i]`` over the i with index[i] = r: (n, C), (n,) -> (rows, C)."""
-    if rows <= FEW_ROWS:
-        chosen = index[None, :] == b.xp.arange(rows)[:, None]  # (rows, n)
-        return product(b, chosen.astype(g.dtype), g)
+    """``out[r] = Σ g[i]`` over the i with index[i] = r: (n, C), (n,) -> (rows, C).
+
+    (A product with ones and zeros would let an infinity in one row make NaN of all others.)
+    """
     out = b.xp.zeros((rows, g.shape[1]), dtype=g.dtype)
     b.scatter_add(out, index, g)
     return out

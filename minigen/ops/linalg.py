@@ -15,6 +15,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._results import SignAndLogarithm
+from minigen.ops.choice import or_zero
 from minigen.ops.product import add_bias, product
 
 __all__ = [
@@ -72,6 +73,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     input = input if isinstance(input, Tensor) else Tensor(functions.alias(input).data)
     other = other if isinstance(other, Tensor) else Tensor(functions.alias(other).data)
+    if input.dtype.kind == "b" and other.dtype.kind == "b":
+        raise TypeError("matmul: one operand must hold numbers, got booleans for both")
     if input.ndim == 0 or other.ndim == 0:
         raise ValueError(f"matmul: operands need a dimension, got {input.shape} and {other.shape}")
     inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
@@ -170,6 +173,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: the lengths do not fit.
     """
+    if input.dtype.kind == "b" and weight.dtype.kind == "b":
+        raise TypeError("linear: one operand must hold numbers, got booleans for both")
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: input {input.shape} does not fit weight {weight.shape}, "
@@ -314,8 +319,8 @@ _cholesky.rules(x=_cholesky_rule)
 def halved_tril(b, x):
     """The lower triangle with its diagonal halved."""
     n = x.shape[-1]
-    halves = b.xp.tril(b.xp.ones((n, n), dtype=x.dtype)) - 0.5 * b.xp.eye(n, dtype=x.dtype)
-    return x * halves
+    below = b.xp.tril(b.xp.ones((n, n), dtype=bool))
+    return or_zero(b, below, x * (1 - 0.5 * b.xp.eye(n, dtype=x.dtype)))
 
 
 halved_tril.rules(x=lambda f, g: f.halved_tril(g))

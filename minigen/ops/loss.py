@@ -16,6 +16,7 @@ from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.activation import logistic, softplus
 from minigen.ops.choice import or_zero
 from minigen.ops.kernel import kernel
@@ -51,6 +52,7 @@ def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """``(input - target)²``."""
     _same_shape("mse_loss", input, target)
+    check_float("mse_loss", input)
     return _reduce(functions.square(input - target), reduction)
 
 
@@ -65,6 +67,7 @@ def smooth_l1_loss(
 ) -> Tensor:
     """With d = |input - target|: ``d²/2β`` if d < β, else ``d - β/2``."""
     _same_shape("smooth_l1_loss", input, target)
+    check_float("smooth_l1_loss", input)
     if beta < 0:
         raise ValueError(f"beta must be ≥ 0, got {beta}")
     if beta == 0:
@@ -80,15 +83,15 @@ def smooth_l1_loss(
 
 @kernel
 def logit_cross_entropy(b: Any, x: Any, target: Any) -> Any:
-    """``max(x, 0) - x·t + ln(1 + e^-|x|)``."""
+    """``max(x, 0) - x·t + ln(1 + e^-|x|)``.
+
+    The first two are x·(1 - t) for x ≥ 0 and -x·t for x < 0. Said so, nothing cancels, and where
+    the factor is 0 (the target is what x says) even an infinite x costs nothing.
+    """
     xp = b.xp
-    out = xp.empty_like(x)  # an array also where |x| would be a NumPy scalar
-    xp.absolute(x, out=out)
-    xp.negative(out, out=out)
-    xp.exp(out, out=out)
-    xp.log1p(out, out=out)
-    linear = xp.maximum(x, 0) - x * target  # first: where it is 0, the logarithm keeps its digits
-    out += linear
+    out = xp.log1p(xp.exp(-xp.absolute(x)))
+    factor = (x >= 0).astype(x.dtype) - target
+    out += or_zero(b, factor != 0, x) * factor
     return out
 
 
@@ -151,6 +154,7 @@ def binary_cross_entropy_with_logits(
         pos_weight: a factor for the first term.
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
+    check_float("binary_cross_entropy_with_logits", input)
     if (
         reduction != "none"
         and weight is None
@@ -179,6 +183,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
             CPU; elsewhere it would cost a transfer, and the loss is NaN).
     """
     _same_shape("binary_cross_entropy", input, target)
+    check_float("binary_cross_entropy", input)
     _check_probabilities(input)
     return _reduce(_binary_cross_entropy(input, target), reduction)
 
@@ -234,6 +239,7 @@ def nll_loss(
     if input.ndim == 1:
         loss = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
         return loss.reshape(())
+    check_float("nll_loss", input)
     if target.dtype.kind not in "iu":
         raise TypeError(f"nll_loss: target must hold class indices, got {target.dtype}")
     if input.ndim < 2 or target.shape != (input.shape[0], *input.shape[2:]):
@@ -252,8 +258,16 @@ def nll_loss(
         factor = functions.where(used, functions.getitem(weight, index=safe.data), 0.0)
         loss = -functions.where(used, picked * factor, 0.0)
     if reduction == "mean":
-        return sum_over(loss) / sum_over(factor)
+        return _weighted_mean(loss, factor)
     return _reduce(loss, reduction)
+
+
+def _weighted_mean(loss: Tensor, factor: Tensor) -> Tensor:
+    """``Σ loss / Σ factor``; over nothing NaN, as in PyTorch, but with the gradient 0."""
+    total = sum_over(factor)
+    empty = total == 0
+    mean_loss = sum_over(loss) / functions.where(empty, 1.0, total)
+    return functions.where(empty, math.nan, mean_loss)
 
 
 def cross_entropy(
@@ -275,6 +289,7 @@ def cross_entropy(
         label_smoothing: this share of the target goes to all classes evenly.
     """
     label_smoothing = number("label_smoothing", label_smoothing, high=1.0)
+    check_float("cross_entropy", input)
     dim = 0 if input.ndim == 1 else 1
     if target.dtype.kind == "f":
         return _cross_entropy_of_probabilities(
@@ -331,7 +346,7 @@ def _smooth_term(
     even = functions.where(used, sum_over(log_p, dim) * (-1 / classes), 0.0)
     if reduction != "mean":
         return _reduce(even, reduction)
-    return sum_over(even) / sum_over(counted)
+    return _weighted_mean(even, counted)
 
 
 def _cross_entropy_of_probabilities(
@@ -369,6 +384,7 @@ def cross_entropy_and_gradient(
     xp = b.xp
     used = target != ignore_index
     safe = xp.where(used, target, 0)
+    x = or_zero(b, used[:, None], x)  # what an ignored row holds is nothing
     p = x - x.max(axis=1, keepdims=True)  # (N, C)
     rows = xp.arange(x.shape[0])
     chosen = p[rows, safe]
@@ -380,8 +396,8 @@ def cross_entropy_and_gradient(
     loss = or_zero(b, used, xp.log(total) - chosen).sum() * share
     loss = xp.where(count == 0, math.nan, loss)  # the mean over no rows
     p[rows, safe] -= 1
-    p *= share
-    return loss, or_zero(b, used[:, None], p)
+    p *= (used * share)[:, None]
+    return loss, p
 
 
 @fused(reference=_mean_cross_entropy_reference, name="mean_cross_entropy")

@@ -20,6 +20,7 @@ from minigen.autograd.fused import fused
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
+from minigen.ops._arguments import check_float
 from minigen.ops.kernel import kernel
 from minigen.ops.product import dots, sum_rows
 from minigen.ops.reduction import mean
@@ -61,12 +62,6 @@ def _scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> T
     if weight is not None:
         x = x * weight
     return x if bias is None else x + bias
-
-
-def check_float(name: str, x: Tensor) -> None:
-    """Integers have no deviation to be divided by."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
 
 
 def check_vector(name: str, argument: str, value: Tensor | None, length: int) -> None:

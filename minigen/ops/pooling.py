@@ -12,7 +12,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.ops._arguments import spread
+from minigen.ops._arguments import check_float, spread
 from minigen.ops.reduction import max as max_along
 from minigen.ops.shape import pad as pad_tensor
 
@@ -146,6 +146,7 @@ def avg_pool2d(
     Raises:
         ValueError: shapes or options do not fit.
     """
+    check_float("avg_pool2d", input)
     view, (kernel, strides, pads, _, counts) = _pooled_windows(
         "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode, 0.0
     )
@@ -163,6 +164,7 @@ def avg_pool2d(
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int]) -> Tensor:
     """The mean over a grid of ``output_size`` cells that covers each image evenly."""
     _check_images("adaptive_avg_pool2d", input)
+    check_float("adaptive_avg_pool2d", input)
     size = spread(output_size, 2, "output_size", 1)
     rows, columns = (_cells(n, m, input.dtype) for n, m in zip(input.shape[2:], size))
     return rows @ input @ columns.mT  # (H', H) (N, C, H, W) (W, W')
@@ -217,6 +219,7 @@ def interpolate(
             raise ValueError(f"scale_factor {scale_factor} leaves nothing of {input.shape}")
     if mode == "nearest":
         return _nearest(input, lengths, scales)
+    check_float("interpolate", input)
     rows, columns = (
         _blend(n, m, s, align_corners, input.dtype)
         for n, m, s in zip(input.shape[2:], lengths, scales)

@@ -11,6 +11,7 @@ from typing import Any
 
 from minigen.autograd.fused import fused
 from minigen.autograd.tensor import Tensor
+from minigen.ops._arguments import check_float
 from minigen.ops.activation import logistic, sigmoid, tanh
 from minigen.ops.convolution import conv1d
 from minigen.ops.kernel import kernel
@@ -94,6 +95,7 @@ def conv_time_first(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) 
     Raises:
         ValueError: shapes that do not fit, or a sequence shorter than the kernel.
     """
+    check_float("conv_time_first", x, "x")
     if x.ndim != 3 or weight.ndim != 3 or x.shape[2] != weight.shape[1]:
         raise ValueError(
             f"conv_time_first: input (T, N, C) and weight (O, C, K) must fit, "
@@ -167,6 +169,7 @@ def gated_tanh(x: Tensor) -> Tensor:
     Raises:
         ValueError: the last dimension is odd.
     """
+    check_float("gated_tanh", x, "x")
     if x.ndim == 0 or x.shape[-1] % 2:
         raise ValueError(f"gated_tanh needs an even last dimension, got shape {x.shape}")
     return _gated_tanh(x)

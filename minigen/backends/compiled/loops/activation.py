@@ -55,12 +55,12 @@ def sigmoid(out: Array, x: Array) -> None:
 
 @contracted
 def bce_with_logits(out: Array, x: Array, target: Array) -> None:
-    """``out = max(x, 0) - x·t + ln(1 + e^-|x|)`` in float32."""
+    """``out = max(x, 0) - x·t + ln(1 + e^-|x|)`` in float32; see the plain one."""
     zero = np.float32(0)
     for i in range(out.size):
         e = exp_of_negative(-abs(x[i]))
-        positive = zero if x[i] <= 0 else x[i]
-        out[i] = log_of_one_plus(e) + (positive - x[i] * target[i])
+        factor = (ONE if x[i] >= 0 else zero) - target[i]
+        out[i] = log_of_one_plus(e) + (zero if factor == 0 else x[i] * factor)
 
 
 @contracted

@@ -14,7 +14,7 @@ LINEAR = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC = np.float32(0.044715 * 2 * math.sqrt(2 / math.pi))
 THREE = np.float32(3)
 LARGE = np.float32(1e4)
-"""What is taken for x² if it is larger; as in ``ops/gelu.py``."""
+"""What is taken for x² if it is larger: the square of what ``ops/gelu.py`` calls so."""
 
 
 @contracted

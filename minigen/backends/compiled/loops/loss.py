@@ -27,8 +27,8 @@ def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> N
         logits, labels, slopes = x[n], target[n], slope[n]
         for k in range(size):
             e = exp_of_negative(-abs(logits[k]))
-            positive = ZERO if logits[k] <= 0 else logits[k]
-            terms[k] = log_of_one_plus(e) + (positive - logits[k] * labels[k])
+            factor = (ONE if logits[k] >= 0 else ZERO) - labels[k]
+            terms[k] = log_of_one_plus(e) + (ZERO if factor == 0 else logits[k] * factor)
             slopes[k] = (e if logits[k] < 0 else ONE) / (ONE + e) - labels[k]
         lanes[:] = ZERO
         for k in range(0, whole, LANES):
