@@ -219,18 +219,31 @@ def _readable(b: Any, array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
-    """``Σₙ x[n]`` of (N, C), as a reduction; equals ``sum_rows`` in ``ops/product.py``."""
-    if not add:
-        return x.sum(axis=0, out=out)
-    assert out is not None
-    out += x.sum(axis=0)
+    """``Σₙ x[n]`` of (N, C), as a reduction; equals ``sum_rows`` in ``ops/summation.py``."""
+    total = _in_float64(x, 0)
+    if out is None:
+        return total
+    if add:
+        out += total
+    else:
+        out[...] = total
     return out
 
 
+def sum_columns(b: Any, x: Array) -> Any:
+    """``Σ_c x[:, c]``, as a reduction; equals ``sum_columns`` in ``ops/summation.py``."""
+    return _in_float64(x, 1)
+
+
 def dots(b: Any, x: Array, other: Array, axis: int) -> Any:
-    """``Σ x·y`` along one axis, as a reduction; equals ``dots`` in ``ops/product.py``."""
-    return (x * other).sum(axis=axis)
+    """``Σ x·y`` along one axis, as a reduction; equals ``dots`` in ``ops/summation.py``."""
+    return _in_float64(x * other, axis)
 
 
-KERNELS = (product, sum_rows, dots)
+def _in_float64(x: Array, axis: int) -> Array:
+    """A sum of many numbers: a thread of CuPy's reductions adds up thousands one by one."""
+    return x.sum(axis=axis, dtype=np.float64).astype(x.dtype, copy=False)
+
+
+KERNELS = (product, sum_rows, sum_columns, dots)
 """As the backend registers them, by their names."""

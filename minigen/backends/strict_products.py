@@ -1,4 +1,5 @@
-"""Products on the strict backend, as the CUDA backend makes them: not by ``xp.matmul``.
+"""Products on the strict backend, as the CUDA backend makes them: not by ``xp.matmul``; and its
+sums, which are the CUDA backend's own.
 
 The CUDA backend multiplies through its own handle of cuBLAS, because CuPy's functions refuse to be
 captured in a graph (``cublas.py``). So the strict backend has kernels for these as well; in a
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen.backends import cublas
 from minigen.backends.base import Array
 from minigen.backends.strict_array import StrictArray, raw
 from minigen.backends.strict_graph import compute, write
@@ -25,29 +27,20 @@ def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bo
 
 
 def _multiplied(x: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return _in_float32(x, other).astype(np.result_type(x, other), copy=False)
+
+
+def _in_float32(x: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The product; that of halves is added up in float32, as cuBLAS is told to."""
+    if x.dtype == other.dtype == np.float16:
+        return np.matmul(x.astype(np.float32), other.astype(np.float32))
     return np.matmul(x, other)
 
 
 def _multiply_into(out: np.ndarray, x: np.ndarray, other: np.ndarray, add: bool) -> None:
-    if add:
-        out += np.matmul(x, other)
-    else:
-        np.matmul(x, other, out=out)
+    found = _in_float32(x, other)
+    out[...] = out + found if add else found
 
 
-def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
-    """``Σₙ x[n]`` of (N, C), as a product with ones; equals ``sum_rows`` in ``ops/product.py``."""
-    return product(b, b.xp.ones(x.shape[0], dtype=x.dtype), x, out, add=add)
-
-
-def dots(b: Any, x: Array, other: Array, axis: int) -> Any:
-    """``Σ x·y`` along one axis; equals ``dots`` in ``ops/product.py``."""
-    return StrictArray(compute(_dots, raw(x), raw(other), axis))
-
-
-def _dots(x: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
-    return np.einsum("rc,rc->c" if axis == 0 else "rc,rc->r", x, other)
-
-
-KERNELS = (product, sum_rows, dots)
+KERNELS = (product, cublas.sum_rows, cublas.sum_columns, cublas.dots)
 """As the backend registers them, by their names."""

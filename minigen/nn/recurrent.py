@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minigen.autograd.operation import FLOAT16
 from minigen.autograd.tensor import Tensor
 from minigen.nn import init
 from minigen.nn._arguments import need_tensor, positive, probability
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
 from minigen.ops.creation import empty, zeros
+from minigen.ops.halves import in_float32
 from minigen.ops.linalg import linear
 from minigen.ops.random import Generator, dropout
 from minigen.ops.recurrent import gru_sequence, lstm_sequence
@@ -27,13 +29,19 @@ def _run_lstm(gates: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: An
     """All outputs (T, N, H) and the last state (h, c)."""
     if bias is not None:
         gates = gates + bias
-    outputs, c = lstm_sequence(gates, *state, weight)
+    if gates.dtype is FLOAT16:
+        outputs, c = in_float32(lstm_sequence, gates, *state, weight)
+    else:
+        outputs, c = lstm_sequence(gates, *state, weight)
     return outputs, (outputs[-1], c)
 
 
 def _run_gru(gates: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Any) -> Any:
     """All outputs (T, N, H) and the last state (h,)."""
-    outputs = gru_sequence(gates, *state, weight, bias)
+    if gates.dtype is FLOAT16:
+        outputs = in_float32(gru_sequence, gates, *state, weight, bias)
+    else:
+        outputs = gru_sequence(gates, *state, weight, bias)
     return outputs, (outputs[-1],)
 
 

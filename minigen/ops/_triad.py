@@ -36,7 +36,8 @@ from minigen.ops._windows import (
 )
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
-from minigen.ops.product import add_bias, product, sum_rows
+from minigen.ops.product import add_bias, product
+from minigen.ops.summation import sum_rows
 
 Pair = tuple[int, int]
 

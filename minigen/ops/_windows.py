@@ -16,7 +16,8 @@ from minigen.backends import Array
 from minigen.ops.activation import gate as gate_of
 from minigen.ops.activation import rectify
 from minigen.ops.kernel import kernel
-from minigen.ops.product import add_bias, product, sum_rows
+from minigen.ops.product import add_bias, product
+from minigen.ops.summation import sum_rows
 
 Tap = tuple[int, int]
 

@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigen.autograd.fused import fused
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import number
 from minigen.ops._arguments import check_float
 from minigen.ops.choice import or_zero
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
 from minigen.ops.linalg import matmul
 from minigen.ops.product import product
 from minigen.ops.random import Generator, dropout
 from minigen.ops.reduction import softmax
+from minigen.ops.summation import sum_of
 
 __all__ = ["packed_attention", "scaled_dot_product_attention"]
 
@@ -78,7 +80,7 @@ def softmax_over_keys(b: Any, scores: Any, *, scale: float, is_causal: bool) -> 
     scores -= or_zero(b, top != -math.inf, top)  # -inf - -inf would be NaN
     scores *= scale
     xp.exp(scores, out=scores)
-    total = scores.sum(axis=-2, keepdims=True)
+    total = sum_of(b, scores, -2, keepdims=True)
     scores /= xp.where(total == 0, 1, total)
 
 
@@ -88,7 +90,7 @@ def softmax_over_keys_backward(
 ) -> None:
     """In place: from the gradient by the weights that by the scores, scale·W∘(g - Σₛ W∘g)."""
     g *= weights
-    total = g.sum(axis=-2, keepdims=True)
+    total = sum_of(b, g, -2, keepdims=True)
     total *= scale
     g *= scale
     g -= weights * total
@@ -153,8 +155,8 @@ def _(b, g, inputs, saved, needs, *, scale, is_causal):
         inner = q * scale, k * scale, v
         grads = _attend_backward(b, g, inner, saved[0], 1.0, is_causal, (None,) * 3)
         if needs[3]:
-            g_mask = _sum_to(_swapped(b.xp, grads[3]), mask.shape)
-    g_q, g_k, g_v = (_sum_to(y, x.shape) for x, y in zip((q, k, v), grads))
+            g_mask = _sum_to(b, _swapped(b.xp, grads[3]), mask.shape)
+    g_q, g_k, g_v = (_sum_to(b, y, x.shape) for x, y in zip((q, k, v), grads))
     return g_q, g_k, g_v, g_mask
 
 
@@ -202,11 +204,11 @@ def _swapped(xp: Any, x: Any) -> Any:
     return xp.swapaxes(x, -1, -2)
 
 
-def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+def _sum_to(b: Any, x: Any, shape: tuple[int, ...]) -> Any:
     """Sum over what broadcasting repeated."""
     extra = x.ndim - len(shape)
     axes = tuple([d for d in range(x.ndim) if d < extra or x.shape[d] != shape[d - extra]])
-    return x.sum(axis=axes, keepdims=True).reshape(shape) if axes else x
+    return sum_of(b, x, axes, keepdims=True).reshape(shape) if axes else x
 
 
 def scaled_dot_product_attention(
@@ -240,6 +242,18 @@ def scaled_dot_product_attention(
     """
     for argument, x in (("query", query), ("key", key), ("value", value)):
         check_float("attention", x, argument)
+    if query.dtype is FLOAT16:
+        return in_float32(
+            scaled_dot_product_attention,
+            query,
+            key,
+            value,
+            attn_mask,
+            dropout_p,
+            is_causal,
+            scale,
+            generator,
+        )
     if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1]:
         raise ValueError(
             f"attention: query {query.shape} (…, T, D) does not fit key {key.shape} (…, S, D)"
@@ -276,6 +290,8 @@ def packed_attention(
         ValueError: shapes do not fit.
     """
     check_float("packed_attention", qkv, "qkv")
+    if qkv.dtype is FLOAT16:
+        return in_float32(packed_attention, qkv, num_heads, is_causal, scale)
     if num_heads < 1 or qkv.ndim != 3 or not qkv.shape[2] or qkv.shape[2] % (3 * num_heads):
         raise ValueError(
             f"packed_attention: qkv {qkv.shape} must be (N, T, 3·E) with E divisible by "

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import number
 from minigen.ops._arguments import check_float, spread
 from minigen.ops._triad import Geometry, convolve, convolve_transpose
 from minigen.ops.activation import leaky_relu
+from minigen.ops.halves import in_float32
 from minigen.ops.rectified import rectified_convolution
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "masked_conv2d"]
@@ -143,6 +144,9 @@ def _convolution(
 ) -> Tensor:
     """Check, bring to two spatial dimensions, convolve, add the bias, bring back."""
     check_float(name, x)
+    if x.dtype is FLOAT16:
+        options = stride, padding, dilation, groups, dims, taps, rectify
+        return in_float32(_convolution, name, x, w, bias, *options)
     if w.ndim != dims + 2 or x.ndim not in (dims + 1, dims + 2):
         raise ValueError(
             f"{name}: input {x.shape} and weight {w.shape} must have {dims + 2} dimensions "
@@ -291,6 +295,9 @@ def _transposed(
 ) -> Tensor:
     """Check, bring to two spatial dimensions, convolve transposed, add the bias, bring back."""
     check_float(name, y)
+    if y.dtype is FLOAT16:
+        options = stride, padding, output_padding, groups, dilation, dims
+        return in_float32(_transposed, name, y, w, bias, *options)
     if w.ndim != dims + 2 or y.ndim not in (dims + 1, dims + 2):
         raise ValueError(
             f"{name}: input {y.shape} and weight {w.shape} must have {dims + 2} dimensions "

@@ -13,14 +13,16 @@ import math
 from typing import Any
 
 from minigen.autograd.fused import fused
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
 from minigen.ops._arguments import check_float
 from minigen.ops.activation import tanh
 from minigen.ops.elementwise import exp
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
 from minigen.ops.shape import concatenate
+from minigen.ops.summation import sum_of
 
 __all__ = ["affine_coupling"]
 
@@ -58,7 +60,7 @@ def couple(b: Any, x: Any, said: Any, *, swap: bool, limit: float) -> Any:
     a, before = _halves(x, moved, swap)
     kept[...] = a
     into[...] = before * scale + said[:, :moved]
-    return z, log_scale.sum(axis=tuple(range(1, x.ndim))), squashed, scale
+    return z, sum_of(b, log_scale, tuple(range(1, x.ndim))), squashed, scale
 
 
 @kernel
@@ -131,6 +133,7 @@ def affine_coupling(
         )
     if not limit > 0:
         raise ValueError(f"affine_coupling: limit must be > 0, got {limit}")
-    return functions.affine_coupling(
-        input, said, swap=bool(swap), limit=number("limit", limit, -math.inf)
-    )
+    options = {"swap": bool(swap), "limit": number("limit", limit, -math.inf)}
+    if input.dtype is FLOAT16:
+        return in_float32(functions.affine_coupling, input, said, **options)
+    return functions.affine_coupling(input, said, **options)

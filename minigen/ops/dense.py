@@ -19,7 +19,8 @@ from minigen.numeric import number
 from minigen.ops._arguments import check_float
 from minigen.ops.activation import gate, logistic
 from minigen.ops.kernel import kernel
-from minigen.ops.product import product, sum_rows
+from minigen.ops.product import product
+from minigen.ops.summation import sum_rows
 
 __all__ = ["dense"]
 

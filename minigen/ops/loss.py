@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from minigen.autograd.fused import fused
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import Array, active
@@ -19,9 +19,11 @@ from minigen.numeric import number
 from minigen.ops._arguments import check_float
 from minigen.ops.activation import logistic, softplus
 from minigen.ops.choice import or_zero
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
+from minigen.ops.summation import sum_of
 
 __all__ = [
     "binary_cross_entropy",
@@ -51,6 +53,8 @@ def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """``(input - target)²``."""
+    if input.dtype is FLOAT16:
+        return in_float32(mse_loss, input, target, reduction)
     _same_shape("mse_loss", input, target)
     check_float("mse_loss", input)
     return _reduce(functions.square(input - target), reduction)
@@ -58,6 +62,8 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """``|input - target|``."""
+    if input.dtype is FLOAT16:
+        return in_float32(l1_loss, input, target, reduction)
     _same_shape("l1_loss", input, target)
     return _reduce(functions.absolute(input - target), reduction)
 
@@ -66,6 +72,8 @@ def smooth_l1_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
     """With d = |input - target|: ``d²/2β`` if d < β, else ``d - β/2``."""
+    if input.dtype is FLOAT16:
+        return in_float32(smooth_l1_loss, input, target, reduction, beta)
     _same_shape("smooth_l1_loss", input, target)
     check_float("smooth_l1_loss", input)
     if beta < 0:
@@ -112,7 +120,7 @@ def cross_entropy_rows(b: Any, x: Any, target: Any) -> tuple[Any, Any]:
     """``Σ max(x, 0) - x·t + ln(1 + e^-|x|)`` of each row, (N,), and its slope σ(x) - t, (N, D)."""
     slope = logistic(b, x)
     slope -= target
-    return logit_cross_entropy(b, x, target).sum(axis=1), slope
+    return sum_of(b, logit_cross_entropy(b, x, target), 1), slope
 
 
 def _bce_rows_reference(x: Tensor, target: Tensor) -> Tensor:
@@ -153,6 +161,10 @@ def binary_cross_entropy_with_logits(
         reduction: ``mean``, ``sum`` or ``none``.
         pos_weight: a factor for the first term.
     """
+    if input.dtype is FLOAT16:
+        return in_float32(
+            binary_cross_entropy_with_logits, input, target, weight, reduction, pos_weight
+        )
     _same_shape("binary_cross_entropy_with_logits", input, target)
     check_float("binary_cross_entropy_with_logits", input)
     if (
@@ -182,6 +194,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
         ValueError: the shapes differ, or a p lies outside of [0, 1] or is NaN (looked for on the
             CPU; elsewhere it would cost a transfer, and the loss is NaN).
     """
+    if input.dtype is FLOAT16:
+        return in_float32(binary_cross_entropy, input, target, reduction)
     _same_shape("binary_cross_entropy", input, target)
     check_float("binary_cross_entropy", input)
     _check_probabilities(input)
@@ -236,6 +250,8 @@ def nll_loss(
 
     Rows whose target is ``ignore_index`` count nothing; the mean is over the others, weighted.
     """
+    if input.dtype is FLOAT16:
+        return in_float32(nll_loss, input, target, weight, ignore_index, reduction)
     if input.ndim == 1:
         loss = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
         return loss.reshape(())
@@ -288,6 +304,10 @@ def cross_entropy(
         reduction: ``mean`` (over the rows that count, weighted), ``sum`` or ``none``.
         label_smoothing: this share of the target goes to all classes evenly.
     """
+    if input.dtype is FLOAT16:
+        return in_float32(
+            cross_entropy, input, target, weight, ignore_index, reduction, label_smoothing
+        )
     label_smoothing = number("label_smoothing", label_smoothing, high=1.0)
     check_float("cross_entropy", input)
     dim = 0 if input.ndim == 1 else 1
@@ -389,11 +409,11 @@ def cross_entropy_and_gradient(
     rows = xp.arange(x.shape[0])
     chosen = p[rows, safe]
     xp.exp(p, out=p)
-    total = p.sum(axis=1)
+    total = sum_of(b, p, 1)
     p /= total[:, None]
     count = used.sum()
     share = (1 / xp.maximum(count, 1)).astype(x.dtype)  # each row's weight in the mean
-    loss = or_zero(b, used, xp.log(total) - chosen).sum() * share
+    loss = sum_of(b, or_zero(b, used, xp.log(total) - chosen)) * share
     loss = xp.where(count == 0, math.nan, loss)  # the mean over no rows
     p[rows, safe] -= 1
     p *= (used * share)[:, None]

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigen.autograd.fused import fused
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
 from minigen.ops._arguments import check_float
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
-from minigen.ops.product import dots, sum_rows
 from minigen.ops.reduction import mean
+from minigen.ops.summation import dots, mean_of, sum_columns, sum_rows
 
 __all__ = ["group_norm", "instance_norm", "layer_norm"]
 
@@ -38,8 +39,8 @@ def _standardize_reference(x: Tensor, *, dim: tuple[int, ...], eps: float) -> Te
 @fused(reference=_standardize_reference, name="standardize")
 def _standardize(b, x, *, dim, eps):
     """The definition with temporaries reused; keeps 1/deviation."""
-    out = x - x.mean(axis=dim, keepdims=True)
-    variance = b.xp.square(out).mean(axis=dim, keepdims=True)
+    out = x - mean_of(b, x, dim, keepdims=True)
+    variance = mean_of(b, b.xp.square(out), dim, keepdims=True)
     inverse = 1 / b.xp.sqrt(variance + eps)
     out *= inverse
     return out, (inverse,)
@@ -50,10 +51,10 @@ def _(b, g, inputs, saved, needs, *, out, dim, eps):
     """∂/∂x = (g - mean(g) - out · mean(g · out)) / deviation, means over ``dim``."""
     (inverse,) = saved
     grad = g * out
-    along = grad.mean(axis=dim, keepdims=True)
+    along = mean_of(b, grad, dim, keepdims=True)
     b.xp.multiply(out, along, out=grad)
     b.xp.subtract(g, grad, out=grad)
-    grad -= g.mean(axis=dim, keepdims=True)
+    grad -= mean_of(b, g, dim, keepdims=True)
     grad *= inverse
     return (grad,)
 
@@ -85,12 +86,11 @@ def _layer_norm_reference(
 def normalize_rows(b: Any, x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Any, Any]:
     """Each row's (x - mean)/deviation · weight + bias; also its mean, and 1/deviation.
 
-    (R, C), (C,) or None twice -> (R, C), (R,), (R,). ``einsum`` sums short rows faster than a
-    reduction does.
+    (R, C), (C,) or None twice -> (R, C), (R,), (R,).
     """
     xp = b.xp
     share = 1 / x.shape[1]
-    mean = xp.einsum("rc->r", x)
+    mean = sum_columns(b, x)
     mean *= share
     out = x - mean[:, None]
     inverse = dots(b, out, out, 1)
@@ -115,7 +115,6 @@ def normalize_rows_backward(
 
     (R, C), (R, C), (R,), (R,), (C,) or None -> (R, C), (C,), (C,).
     """
-    xp = b.xp
     share = 1 / g.shape[1]
     normed = x - mean[:, None]
     normed *= inverse[:, None]
@@ -124,7 +123,7 @@ def normalize_rows_backward(
     grad = g * (1.0 if weight is None else weight)
     along = dots(b, grad, normed, 1)
     along *= share
-    grad -= (xp.einsum("rc->r", grad) * share)[:, None]
+    grad -= (sum_columns(b, grad) * share)[:, None]
     normed *= along[:, None]
     grad -= normed
     grad *= inverse[:, None]
@@ -166,6 +165,8 @@ def layer_norm(
         eps: added to the variance.
     """
     check_float("layer_norm", input)
+    if input.dtype is FLOAT16:
+        return in_float32(layer_norm, input, normalized_shape, weight, bias, eps)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {input.shape} does not end in {shape}")
@@ -189,6 +190,8 @@ def group_norm(
 ) -> Tensor:
     """Normalize each sample over groups of channels: (N, C, …). Wu and He 2018."""
     check_float("group_norm", input)
+    if input.dtype is FLOAT16:
+        return in_float32(group_norm, input, num_groups, weight, bias, eps)
     if input.ndim < 2:
         raise ValueError(f"group_norm: input must have shape (N, C, …), got {input.shape}")
     n, channels = input.shape[:2]
@@ -227,6 +230,8 @@ def instance_norm(
         ValueError: there is only one place, whose variance is 0.
     """
     check_float("instance_norm", input)
+    if input.dtype is FLOAT16:
+        return in_float32(instance_norm, input, weight, bias, eps)
     if input.ndim < 3:
         raise ValueError(f"instance_norm: input must have shape (N, C, …), got {input.shape}")
     if math.prod(input.shape[2:]) == 1:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import check_float, spread
+from minigen.ops.halves import in_float32
 from minigen.ops.reduction import max as max_along
 from minigen.ops.shape import pad as pad_tensor
 
@@ -147,6 +148,10 @@ def avg_pool2d(
         ValueError: shapes or options do not fit.
     """
     check_float("avg_pool2d", input)
+    if input.dtype is FLOAT16:
+        return in_float32(
+            avg_pool2d, input, kernel_size, stride, padding, ceil_mode, count_include_pad
+        )
     view, (kernel, strides, pads, _, counts) = _pooled_windows(
         "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode, 0.0
     )

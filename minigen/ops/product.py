@@ -1,5 +1,5 @@
 """The matrix product as a kernel, so that a backend may bring a faster library than its own; and
-what stands beside it in a dense layer, the bias, with the sum over rows that is its gradient.
+what stands beside it in a dense layer, the bias.
 
 Ops multiply large matrices through here and not by ``b.xp.matmul``: where two libraries take turns,
 the threads of each stay awake for a while and take the cores from the other's.
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigen.autograd.operation import FLOAT16, FLOAT32
 from minigen.ops.kernel import kernel
 
-__all__ = ["add_bias", "dots", "product", "sum_rows"]
+__all__ = ["add_bias", "product"]
 
 
 @kernel
@@ -24,33 +25,19 @@ def product(b: Any, x: Any, other: Any, out: Any = None, *, add: bool = False) -
         other: (…, k, m), likewise.
         out: (…, n, m), where the result goes; a new array if None.
         add: add the product to what ``out`` holds.
+
+    Halves are multiplied and added up in float32.
     """
+    if x.dtype is FLOAT16 and other.dtype is FLOAT16:
+        found = product(b, x.astype(FLOAT32), other.astype(FLOAT32))
+        if out is None:
+            return found.astype(FLOAT16)
+        out[...] = out + found if add else found
+        return out
     if not add:
         return b.xp.matmul(x, other, out=out)
     out += b.xp.matmul(x, other)
     return out
-
-
-@kernel
-def sum_rows(b: Any, x: Any, out: Any = None, *, add: bool = False) -> Any:
-    """``Σₙ x[n]``: (N, C) -> (C,), into ``out`` or added to it.
-
-    As a product with ones, which is three times as fast as NumPy's sum over rows.
-    """
-    ones = b.xp.ones(x.shape[0], dtype=x.dtype)
-    if not add:
-        return b.xp.matmul(ones, x, out=out)
-    out += b.xp.matmul(ones, x)
-    return out
-
-
-@kernel
-def dots(b: Any, x: Any, other: Any, axis: int) -> Any:
-    """``Σ x·y`` along one axis of two matrices: (R, C) twice -> (C,) for axis 0, (R,) for axis 1.
-
-    ``einsum`` adds up short rows, and rows of all kinds, faster than a reduction does.
-    """
-    return b.xp.einsum("rc,rc->c" if axis == 0 else "rc,rc->r", x, other)
 
 
 @kernel

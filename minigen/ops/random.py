@@ -321,7 +321,7 @@ def multinomial(
         u = rand(p.shape, dtype=p.dtype, generator=generator).data
         order = xp.argsort(xp.log1p(-u) / xp.where(p > 0, p, 1) - xp.where(p > 0, 0, xp.inf))
         return Tensor(order[..., ::-1][..., :num_samples].astype(np.int64))
-    edges = xp.cumsum(p, axis=-1)
+    edges = xp.cumsum(p, axis=-1, dtype=np.float64)
     shape = (*p.shape[:-1], num_samples)
     u = rand(shape, dtype=p.dtype, generator=generator).data * edges[..., -1:]
     below = (edges[..., None, :] <= u[..., None]).sum(axis=-1)  # (…, num_samples, classes)

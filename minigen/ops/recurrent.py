@@ -20,6 +20,7 @@ from minigen.ops.activation import logistic
 from minigen.ops.linalg import matmul
 from minigen.ops.product import product
 from minigen.ops.shape import concatenate, split
+from minigen.ops.summation import sum_rows
 
 __all__ = ["gru_sequence", "lstm_sequence"]
 
@@ -174,4 +175,5 @@ def _(b, g, inputs, saved, needs, *, out):
         g_s[t][:, 2 * size :] *= r
         g_h = g_h * z + product(b, g_s[t], weight)
     g_weight = _weight_gradient(b, g_s, h0, out) if needs[2] else None
-    return g_x, g_h, g_weight, g_s.sum(axis=(0, 1)) if needs[3] else None
+    g_bias = sum_rows(b, g_s.reshape(length * n, 3 * size)) if needs[3] else None
+    return g_x, g_h, g_weight, g_bias

@@ -12,7 +12,7 @@ import builtins
 import math
 from typing import Any
 
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import (
@@ -24,6 +24,8 @@ from minigen.ops._arguments import (
     summable,
 )
 from minigen.ops._results import ValuesAndIndices
+from minigen.ops.halves import in_float32
+from minigen.ops.summation import mean_of, running_sum, sum_of
 
 __all__ = [
     "all",
@@ -64,7 +66,7 @@ def _count(shape: tuple[int, ...], dim: tuple[int, ...]) -> int:
 @primitive(name="sum")
 def _sum(b, x, *, dim, keepdim):
     """Σ over ``dim``."""
-    return x.sum(axis=dim, keepdims=keepdim)
+    return sum_of(b, x, dim, keepdim)
 
 
 _sum.rules(x=lambda f, g, x_shape, dim: _spread_back(f, g, x_shape, dim))
@@ -73,7 +75,7 @@ _sum.rules(x=lambda f, g, x_shape, dim: _spread_back(f, g, x_shape, dim))
 @primitive(name="mean")
 def _mean(b, x, *, dim, keepdim):
     """Σ/n over ``dim``."""
-    return x.mean(axis=dim, keepdims=keepdim)
+    return mean_of(b, x, dim, keepdim)
 
 
 _mean.rules(
@@ -100,6 +102,8 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     dims = reduced_dims(dim, input.ndim)
     _need_elements("mean", input, dims)
     _need_float("mean", input)
+    if input.dtype is FLOAT16:
+        return in_float32(_mean, input, dim=dims, keepdim=keepdim)
     return _mean(input, dim=dims, keepdim=keepdim)
 
 
@@ -146,6 +150,8 @@ def std(
     correction: float | None = None,
 ) -> Tensor:
     """``√var``, with slope 0 where the variance is 0."""
+    if input.dtype is FLOAT16:
+        return in_float32(std, input, dim, unbiased, keepdim, correction=correction)
     return functions.safe_sqrt(_spread("std", input, dim, unbiased, keepdim, correction)[0])
 
 
@@ -170,6 +176,8 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The pair ``(std, mean)``."""
+    if input.dtype is FLOAT16:
+        return in_float32(std_mean, input, dim, unbiased, keepdim, correction=correction)
     variance, middle = _spread("std_mean", input, dim, unbiased, keepdim, correction)
     return functions.safe_sqrt(variance), middle
 
@@ -178,6 +186,8 @@ def _spread(
     name: str, x: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean over ``dim``."""
+    if x.dtype is FLOAT16:
+        return in_float32(_spread, name, x, dim, unbiased, keepdim, correction)
     if isinstance(dim, bool):  # var(x, False), as PyTorch allows
         dim, unbiased = None, dim
     if correction is None:
@@ -320,8 +330,8 @@ def _with_indices(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> Values
 def _cumsum(b, x, *, dim, reverse):
     """Running sums along ``dim``, from the start or from the end."""
     if not reverse:
-        return b.xp.cumsum(x, axis=dim)
-    return b.xp.flip(b.xp.cumsum(b.xp.flip(x, axis=dim), axis=dim), axis=dim)
+        return running_sum(b, x, dim)
+    return b.xp.flip(running_sum(b, b.xp.flip(x, axis=dim), dim), axis=dim)
 
 
 _cumsum.rules(x=lambda f, g, dim, reverse: f.cumsum(g, dim=dim, reverse=not reverse))
@@ -370,7 +380,7 @@ def _logsumexp(b, x, *, dim, keepdim):
     xp = b.xp
     top = x.max(axis=dim, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)  # all -inf: the answer is -inf, not NaN
-    total = xp.exp(x - top).sum(axis=dim, keepdims=True)
+    total = sum_of(b, xp.exp(x - top), dim, keepdims=True)
     # ln 0 is -inf here on purpose; written so that NumPy does not warn.
     empty = total == 0
     out = xp.where(empty, -math.inf, xp.log(xp.where(empty, 1, total))) + top
@@ -387,6 +397,8 @@ _logsumexp.rules(
 
 def logsumexp(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``ln Σ eˣ`` over ``dim``, without overflow; the gradient is the softmax."""
+    if input.dtype is FLOAT16:
+        return in_float32(logsumexp, input, dim, keepdim)
     dims = some_dims(dim, input.ndim)
     _need_elements("logsumexp", input, dims)
     return _logsumexp(input, dim=dims, keepdim=keepdim)
@@ -396,7 +408,7 @@ def logsumexp(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def _softmax(b, x, *, dim):
     """``eˣ / Σ eˣ`` along ``dim``."""
     out = b.xp.exp(x - x.max(axis=dim, keepdims=True))
-    out /= out.sum(axis=dim, keepdims=True)
+    out /= sum_of(b, out, dim, keepdims=True)
     return out
 
 
@@ -410,7 +422,7 @@ _softmax.rules(
 def _log_softmax(b, x, *, dim):
     """``x - ln Σ eˣ`` along ``dim``."""
     shifted = x - x.max(axis=dim, keepdims=True)
-    shifted -= b.xp.log(b.xp.exp(shifted).sum(axis=dim, keepdims=True))
+    shifted -= b.xp.log(sum_of(b, b.xp.exp(shifted), dim, keepdims=True))
     return shifted
 
 
@@ -420,6 +432,8 @@ _log_softmax.rules(x=lambda f, g, out, dim: g - f.exp(out) * f.sum(g, dim=(dim,)
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``eˣ / Σ eˣ`` along ``dim``: positive, summing to 1."""
     input = converted(input, dtype)
+    if input.dtype is FLOAT16:
+        return in_float32(softmax, input, dim)
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return softmax(input.reshape(1), 0).reshape(())
@@ -429,6 +443,8 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``x - ln Σ eˣ`` along ``dim``: the logarithm of softmax, without underflow."""
     input = converted(input, dtype)
+    if input.dtype is FLOAT16:
+        return in_float32(log_softmax, input, dim)
     dims = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return log_softmax(input.reshape(1), 0).reshape(())

@@ -13,7 +13,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import full_shape, one_dim, some_dims, unpack
-from minigen.ops.product import sum_rows
+from minigen.ops.summation import sum_of, sum_rows
 
 __all__ = [
     "broadcast_to",
@@ -155,7 +155,6 @@ def _broadcast_to(b, x, *, shape):
 def sum_to(b, x, *, shape):
     """Sum over whatever broadcasting ``shape`` to ``x.shape`` repeated."""
     extra = x.ndim - len(shape)
-    # A single sum is left to NumPy, which adds pairs of pairs and loses less.
     several = math.prod(shape) > 1
     if extra and several and tuple(shape) == x.shape[extra:] and x.dtype.kind == "f" and x.size:
         rows = x.reshape(math.prod(x.shape[:extra]), math.prod(shape))
@@ -163,7 +162,7 @@ def sum_to(b, x, *, shape):
     axes = tuple(
         [d for d in range(x.ndim) if d < extra or (shape[d - extra] == 1 and x.shape[d] != 1)]
     )
-    return x.sum(axis=axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
+    return sum_of(b, x, axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
 
 
 _broadcast_to.rules(x=lambda f, g, x_shape: f.sum_to(g, shape=x_shape))

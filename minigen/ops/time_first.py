@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd.fused import fused
+from minigen.autograd.operation import FLOAT16
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import check_float
 from minigen.ops.activation import logistic, sigmoid, tanh
 from minigen.ops.convolution import conv1d
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product
+from minigen.ops.summation import sum_of, sum_rows
 
 __all__ = ["conv_time_first", "gated_tanh"]
 
@@ -62,7 +65,7 @@ def _(b, g, inputs, saved, needs, *, dilation):
         found = product(b, windows.reshape(-1, taps * channels).T, rows)  # (K·C, O)
         g_weight = xp.ascontiguousarray(found.reshape(taps, channels, outputs).transpose(2, 1, 0))
     if needs[2]:
-        g_bias = g.sum(axis=(0, 1)) if bias.ndim == 1 else g.sum(axis=0)
+        g_bias = sum_rows(b, rows) if bias.ndim == 1 else sum_of(b, g, 0)
     return g_x, g_weight, g_bias
 
 
@@ -112,6 +115,8 @@ def conv_time_first(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) 
     reach = (weight.shape[2] - 1) * dilation + 1
     if x.shape[0] < reach:
         raise ValueError(f"conv_time_first: needs at least {reach} time steps, got {x.shape[0]}")
+    if x.dtype is FLOAT16:
+        return in_float32(_conv_time_first, x, weight, bias, dilation=dilation)
     return _conv_time_first(x, weight, bias, dilation=dilation)
 
 

@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from minigen.autograd.operation import FLOAT16, FLOAT32, FLOAT64
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import extent, note_write
 from minigen.backends import Array, active
 from minigen.numeric import number
 from minigen.ops.kernel import kernel
-from minigen.ops.product import dots
+from minigen.ops.summation import dots
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "grad_norm"]
 
@@ -83,13 +84,15 @@ ROW = 1024
 
 @kernel
 def sum_of_squares(b: Any, x: Any) -> Any:
-    """``Σ x²`` of a 1-D array: first along rows of 1024 elements, so that few terms add up to many.
+    """``Σ x²`` of a 1-D array in float64: first along rows of 1024 elements.
 
     (``dot`` would do, but wake the threads of NumPy's library beside those of ``ops/product.py``.)
     """
+    if x.dtype is FLOAT16:
+        x = x.astype(FLOAT32)
     whole = x.size - x.size % ROW
     rows, rest = x[:whole].reshape(-1, ROW), x[whole:]
-    return dots(b, rows, rows, 1).sum() + dots(b, rest[None], rest[None], 1).sum()
+    return sum([dots(b, y, y, 1).sum(dtype=FLOAT64) for y in (rows, rest[None])])
 
 
 def _norm(gradients: list[Array], norm_type: float) -> Array:
@@ -98,12 +101,12 @@ def _norm(gradients: list[Array], norm_type: float) -> Array:
     if not flat:
         return xp.zeros((), dtype="float32")
     if norm_type == 2:
-        norm = xp.sqrt(sum(sum_of_squares(active.backend, g) for g in flat))
+        norm = xp.sqrt(sum([sum_of_squares(active.backend, g) for g in flat]))
     elif norm_type == math.inf:
         norm = xp.stack([xp.absolute(g).max() for g in flat]).max()
     else:
-        norm = sum((xp.absolute(g) ** norm_type).sum() for g in flat) ** (1 / norm_type)
-    return active.backend.asarray(norm)
+        norm = sum([(abs(g.astype(FLOAT64)) ** norm_type).sum() for g in flat]) ** (1 / norm_type)
+    return active.backend.asarray(norm.astype(xp.result_type(*flat)))
 
 
 def clip_grad_norm_(

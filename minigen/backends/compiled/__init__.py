@@ -34,6 +34,7 @@ from minigen.backends.compiled import (
     normalization,
     optimizer,
     recurrent,
+    summation,
 )
 
 
@@ -57,6 +58,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         normalization,
         optimizer,
         recurrent,
+        summation,
     )
     for kernel in module.KERNELS
 }

@@ -286,9 +286,9 @@ def correlate_weight(
     fitting = b.workspace // (dtype.itemsize * shape[0] * outputs)
     some = min(parts, max(fitting, AT_A_TIME))
     partial = xp.empty((some, *(shape[::-1] if turned else shape)), dtype=dtype)
-    biases = xp.empty((some, outputs if with_bias else 0), dtype=dtype)
+    biases = xp.empty((some, outputs if with_bias else 0))
     scratch = xp.empty((some, frame), dtype=dtype)
-    total, bias = xp.empty(partial.shape[1:], dtype=dtype), xp.empty(biases.shape[1:], dtype=dtype)
+    total, bias = xp.empty(partial.shape[1:], dtype=dtype), xp.empty(biases.shape[1:])
     places = [(i * windows.down, i * of[1], windows.columns) for i in range(windows.rows)]
     lines = np.array([(y, x, length) if turned else (x, y, length) for x, y, length in places])
     arrays = _memory(source), _memory(grad), scratch
@@ -301,7 +301,7 @@ def correlate_weight(
         b.run(loops_for(partial).add_parts, total.reshape(-1), sums.reshape(now, -1), first > 0)
         b.run(loops().add_parts, bias, more, first > 0)
     weight = (total.T if turned else total).reshape(len(taps), channels, outputs)
-    return weight, bias if with_bias else None
+    return weight, bias.astype(dtype) if with_bias else None
 
 
 def scattering_pays(b: Any, scattered: int, gathered: int) -> bool:

@@ -1,4 +1,4 @@
-"""Bias and activation of a dense layer, and sums over its rows."""
+"""Bias and activation of a dense layer."""
 
 from __future__ import annotations
 
@@ -50,18 +50,6 @@ def activate_backward(
     return g_z
 
 
-def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
-    """``Σₙ x[n]`` of (N, C); equals ``sum_rows`` in ``ops/product.py``."""
-    if not _rows(x):
-        return NotImplemented
-    if out is None:
-        out = b.xp.empty(x.shape[1], dtype=x.dtype)
-    elif not isinstance(out, np.ndarray) or out.dtype != x.dtype or not out.flags.c_contiguous:
-        return NotImplemented
-    b.run(loops_for(x).sum_rows, x, out, add)
-    return out
-
-
 def _rows(*arrays: Array) -> bool:
     for x in arrays:
         if not isinstance(x, np.ndarray) or x.ndim != 2:
@@ -77,6 +65,5 @@ KERNELS = (
     add_bias,
     activate,
     activate_backward,
-    sum_rows,
 )
 """As the backend registers them, by their names."""

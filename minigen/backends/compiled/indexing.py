@@ -15,7 +15,7 @@ def rows_summed_at(b: Any, g: Array, index: Array, *, rows: int) -> Any:
     if index.dtype != np.int64 or not index.flags.c_contiguous or not without_gaps(g):
         return NotImplemented
     out = b.xp.empty((rows, g.shape[1]), g.dtype)
-    b.run(loops().rows_summed_at, out, g, index, g.dtype.type(0))
+    b.run(loops().rows_summed_at, out, g, index)
     return out
 
 

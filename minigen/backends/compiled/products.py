@@ -15,9 +15,6 @@ from minigen.backends.compiled.support import FLOATS, loops
 SMALL = 1 << 18
 """Products with no more multiplications are NumPy's, whose library does them in one thread."""
 
-ROWS_SMALL = 8192
-"""Sums over rows of no more elements are left to NumPy, for the same reason."""
-
 
 def product(b: Any, x: Array, other: Array, out: Array | None = None, *, add: bool = False) -> Any:
     """``x · other`` in float32 and float64; equals ``product`` in ``ops/product.py``."""
@@ -58,21 +55,6 @@ def _result(
     return (*batch, n, m)
 
 
-def sum_rows(b: Any, x: Array, out: Array | None = None, *, add: bool = False) -> Any:
-    """``Σₙ x[n]`` of (N, C); equals ``sum_rows`` in ``ops/product.py``."""
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.size <= ROWS_SMALL:
-        return NotImplemented
-    if x.dtype not in FLOATS or not reads(x.shape, x.strides, x.itemsize) or not _may_run(x):
-        return NotImplemented
-    if out is None:
-        out = b.xp.empty(x.shape[1], dtype=x.dtype)
-    elif not isinstance(out, np.ndarray) or out.dtype != x.dtype or not out.flags.c_contiguous:
-        return NotImplemented
-    ones = b.xp.ones((1, x.shape[0]), dtype=x.dtype)
-    b.run(mkl().product_of(x.dtype, 2), out.reshape(1, -1), ones, x, add)
-    return out
-
-
 def _may_run(*arrays: Array) -> bool:
     """Whether no array lies at odd addresses, this process was not forked from one with threads,
     and Numba can be imported."""
@@ -89,5 +71,5 @@ def _takes(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return out.flags.behaved and writes(out)
 
 
-KERNELS = (product, sum_rows)
+KERNELS = (product,)
 """As the backend registers them, by their names."""

@@ -58,7 +58,6 @@ from minigen.backends.compiled.loops.dense import (
     bias_and_tanh,
     gate_and_sum,
     sigmoid_and_sum,
-    sum_rows,
     tanh_and_sum,
 )
 from minigen.backends.compiled.loops.flow import couple, couple_backward
@@ -72,6 +71,7 @@ from minigen.backends.compiled.loops.normalization import (
 )
 from minigen.backends.compiled.loops.optimizer import adam_step, average_step
 from minigen.backends.compiled.loops.recurrent import lstm_cell, lstm_cell_backward
+from minigen.backends.compiled.loops.summation import sum_middle, sum_rows
 from minigen.backends.compiled.loops.tile import FUSED, LANES
 
 __all__ = [
@@ -121,6 +121,7 @@ __all__ = [
     "sigmoid_and_sum",
     "softmax_over_keys",
     "softmax_over_keys_backward",
+    "sum_middle",
     "sum_rows",
     "tanh_and_sigmoid",
     "tanh_and_sum",

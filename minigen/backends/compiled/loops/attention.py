@@ -8,7 +8,8 @@ import numpy as np
 
 from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import contracted
-from minigen.backends.compiled.loops.scalars import LEAST, ONE, exp_of_negative
+from minigen.backends.compiled.loops.scalars import LEAST, exp_of_negative
+from minigen.backends.compiled.loops.summation import FEW, hand_over, move_over
 
 ZERO = np.float32(0)
 LOWEST = np.float32(-np.inf)
@@ -23,6 +24,7 @@ def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal:
     Loops run over slices from 0: indices that could be negative would not go side by side.
     """
     count, keys, queries = w.shape
+    wide = np.zeros(queries)
     for m in range(count):
         for t in range(queries):
             top[m, t] = LOWEST
@@ -45,8 +47,12 @@ def softmax_over_keys(w: Array, top: Array, total: Array, scale: Any, is_causal:
                 e = ZERO if x < LEAST else e
                 row[t] = e
                 sums[t] += e
+            if s % FEW == FEW - 1:
+                move_over(wide[start:], sums)
+        move_over(wide, total[m])
         for t in range(queries):
-            total[m, t] = ONE / (ONE if total[m, t] == ZERO else total[m, t])
+            total[m, t] = 1 / (1.0 if wide[t] == 0 else wide[t])
+            wide[t] = 0
         for s in range(keys):
             start = s // 16 * 16 if is_causal else 0
             row, sums = w[m, s, start:], total[m, start:]
@@ -61,6 +67,7 @@ def softmax_over_keys_backward(
 ) -> None:
     """``g ← scale·w∘(g - Σₛ w∘g)`` in place: (M, S, T), scratch (M, T)."""
     count, keys, queries = g.shape
+    wide = np.zeros(queries)
     for m in range(count):
         for t in range(queries):
             total[m, t] = zero
@@ -70,6 +77,10 @@ def softmax_over_keys_backward(
             for t in range(row.size):
                 row[t] *= weights[t]
                 sums[t] += row[t]
+            if s % FEW == FEW - 1:
+                move_over(wide[start:], sums)
+        hand_over(total[m], wide, True)
+        wide[:] = 0
         for s in range(keys):
             start = s // 16 * 16 if is_causal else 0
             row, weights, sums = g[m, s, start:], w[m, s, start:], total[m, start:]

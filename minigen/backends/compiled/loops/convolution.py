@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import compiled
+from minigen.backends.compiled.loops.summation import FEW, move_over
 from minigen.backends.compiled.loops.tile import LANES, address, strip
 
 BLOCK = 1024  # elements of a sum that are in the fastest cache together
@@ -202,11 +205,11 @@ def correlate_weight(
     """``partial[p, k, o] = Σ source[window + k] · grad[window, o]`` over a part of the batch, which
     is the one with number first + p of ``parts``.
 
-    ``biases[p, o]`` = Σ grad[window, o], where it has channels. ``of`` = (sample, row, column,
-    channels) of ``grad``, as ``into`` above. ``runs``: where in the window a run begins, its first
-    k, its length. ``lines``: the rows of windows as runs of a tile. ``source`` is rectified with
-    ``slope``. The vectors of a tile are channels of ``grad``; ``turned``: of ``source``, and the
-    result is (p, o, k).
+    ``biases[p, o]`` = Σ grad[window, o] in float64, where it has channels. ``of`` = (sample, row,
+    column, channels) of ``grad``, as ``into`` above. ``runs``: where in the window a run begins,
+    its first k, its length. ``lines``: the rows of windows as runs of a tile. ``source`` is
+    rectified with ``slope``. The vectors of a tile are channels of ``grad``; ``turned``: of
+    ``source``, and the result is (p, o, k).
     """
     for part in range(len(partial)):
         correlate_weight_part(
@@ -227,6 +230,7 @@ def correlate_weight_part(
     total, bias, frame = partial[part], biases[part], scratch[part]
     total[:] = 0
     bias[:] = 0
+    line_sum = np.zeros(bias.size, grad.dtype)
     for n in range(number * at.samples // parts, (number + 1) * at.samples // parts):
         picture, slopes = _picture(n, source, frame, at, slope), address(grad) + 4 * n * of[0]
         for top in range(0, at.rows, some):
@@ -250,7 +254,10 @@ def correlate_weight_part(
                     place = n * of[0] + i * of[1] + j * of[2]
                     row = grad[place : place + bias.size]
                     for o in range(bias.size):
-                        bias[o] += row[o]
+                        line_sum[o] += row[o]
+                    if j % FEW == FEW - 1:
+                        move_over(bias, line_sum)
+                move_over(bias, line_sum)
 
 
 @compiled

@@ -9,6 +9,7 @@ import numpy as np
 from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import summing
 from minigen.backends.compiled.loops.scalars import ONE, exp_of_negative
+from minigen.backends.compiled.loops.summation import row_sum
 
 ZERO = np.float32(0)
 
@@ -33,12 +34,12 @@ def mean_cross_entropy(
             for c in range(classes):
                 y[c] = ZERO
             continue
-        top, total = row[0], ZERO
+        top = row[0]
         for c in range(classes):
             top = row[c] if row[c] > top else top
         for c in range(classes):
             y[c] = exp_of_negative(row[c] - top)
-            total += y[c]
+        total = np.float32(row_sum(y))
         part = share / total
         for c in range(classes):
             y[c] *= part
@@ -47,7 +48,4 @@ def mean_cross_entropy(
             y[chosen] -= share
         else:
             each[r] = np.float32(np.nan)
-    total = ZERO
-    for r in range(rows):
-        total += each[r]
-    loss[0] = total * share
+    loss[0] = row_sum(each) / counted

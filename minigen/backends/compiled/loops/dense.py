@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import compiled, contracted
 from minigen.backends.compiled.loops.scalars import sigmoid_of, tanh_of
+from minigen.backends.compiled.loops.summation import FEW, hand_over, move_over
 
 
 @compiled
@@ -57,8 +60,7 @@ def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: A
     With low = 0 the 0 is chosen, as a product makes NaN of an infinity.
     """
     zero = low - low
-    if not add:
-        total[:] = zero
+    some, wide = np.zeros(total.size, g.dtype), np.zeros(total.size)
     for n in range(g.shape[0]):
         row_g, row_y, row = g[n], y[n], g_z[n]
         for k in range(row.size):
@@ -67,43 +69,40 @@ def gate_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, low: A
             else:
                 through = row_g[k] if row_y[k] > zero else low * row_g[k]
             row[k] = through
-            total[k] += through
+            some[k] += through
+        if n % FEW == FEW - 1:
+            move_over(wide, some)
+    move_over(wide, some)
+    hand_over(total, wide, add)
 
 
 @compiled
 def tanh_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, one: Any) -> None:
     """``g_z = g·(1 - y²)``; ``total`` = or += its sum over rows."""
-    if not add:
-        total[:] = one - one
+    some, wide = np.zeros(total.size, g.dtype), np.zeros(total.size)
     for n in range(g.shape[0]):
         row_g, row_y, row = g[n], y[n], g_z[n]
         for k in range(row.size):
             through = row_g[k] * (one - row_y[k] * row_y[k])
             row[k] = through
-            total[k] += through
+            some[k] += through
+        if n % FEW == FEW - 1:
+            move_over(wide, some)
+    move_over(wide, some)
+    hand_over(total, wide, add)
 
 
 @compiled
 def sigmoid_and_sum(g: Array, y: Array, g_z: Array, total: Array, add: bool, one: Any) -> None:
     """``g_z = g·y(1 - y)``; ``total`` = or += its sum over rows."""
-    if not add:
-        total[:] = one - one
+    some, wide = np.zeros(total.size, g.dtype), np.zeros(total.size)
     for n in range(g.shape[0]):
         row_g, row_y, row = g[n], y[n], g_z[n]
         for k in range(row.size):
             through = row_g[k] * (row_y[k] * (one - row_y[k]))
             row[k] = through
-            total[k] += through
-
-
-@compiled
-def sum_rows(x: Array, total: Array, add: bool) -> None:
-    """``total`` = or += the sum over rows."""
-    first = 0
-    if not add:
-        total[:] = x[0]
-        first = 1
-    for n in range(first, x.shape[0]):
-        row = x[n]
-        for k in range(row.size):
-            total[k] += row[k]
+            some[k] += through
+        if n % FEW == FEW - 1:
+            move_over(wide, some)
+    move_over(wide, some)
+    hand_over(total, wide, add)

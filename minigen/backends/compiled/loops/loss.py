@@ -7,22 +7,16 @@ import numpy as np
 from minigen.backends.base import Array
 from minigen.backends.compiled.loops.compiling import contracted
 from minigen.backends.compiled.loops.scalars import ONE, exp_of_negative, log_of_one_plus
+from minigen.backends.compiled.loops.summation import row_sum
 
-LANES = 16
 ZERO = np.float32(0)
 
 
 @contracted
 def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> None:
-    """Σ max(x, 0) - x·t + ln(1 + e^-|x|) of each row, and σ(x) - t, in float32: (N, D).
-
-    A row's terms are added in sixteen interleaved sums, in a fixed order, so that many additions
-    go side by side.
-    """
+    """Σ max(x, 0) - x·t + ln(1 + e^-|x|) of each row, and σ(x) - t, in float32: (N, D)."""
     count, size = x.shape
     terms = np.empty(size, dtype=np.float32)
-    lanes = np.empty(LANES, dtype=np.float32)
-    whole = size - size % LANES
     for n in range(count):
         logits, labels, slopes = x[n], target[n], slope[n]
         for k in range(size):
@@ -30,13 +24,4 @@ def cross_entropy_rows(x: Array, target: Array, total: Array, slope: Array) -> N
             factor = (ONE if logits[k] >= 0 else ZERO) - labels[k]
             terms[k] = log_of_one_plus(e) + (ZERO if factor == 0 else logits[k] * factor)
             slopes[k] = (e if logits[k] < 0 else ONE) / (ONE + e) - labels[k]
-        lanes[:] = ZERO
-        for k in range(0, whole, LANES):
-            for lane in range(LANES):
-                lanes[lane] += terms[k + lane]
-        row = ZERO
-        for lane in range(LANES):
-            row += lanes[lane]
-        for k in range(whole, size):
-            row += terms[k]
-        total[n] = row
+        total[n] = row_sum(terms)

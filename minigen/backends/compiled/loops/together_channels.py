@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 
 from minigen.backends.base import Array
@@ -14,19 +12,19 @@ PARTS = 8  # whatever the number of threads, which a function kept on disk canno
 
 
 @together
-def channel_sums(sums: Array, x: Array, size: int, zero: Any) -> None:
+def channel_sums(sums: Array, x: Array, size: int) -> None:
     """``batch_norm.channel_sums``, by groups of rows."""
     for part in numba.prange(PARTS):
         i, j = part * len(sums) // PARTS, (part + 1) * len(sums) // PARTS
-        batch_norm.channel_sums(sums[i:j], x[i * size : j * size], size, zero)
+        batch_norm.channel_sums(sums[i:j], x[i * size : j * size], size)
 
 
 @together
-def channel_squares(sums: Array, x: Array, mean: Array, size: int, zero: Any) -> None:
+def channel_squares(sums: Array, x: Array, mean: Array, size: int) -> None:
     """``batch_norm.channel_squares``, by groups of rows."""
     for part in numba.prange(PARTS):
         i, j = part * len(sums) // PARTS, (part + 1) * len(sums) // PARTS
-        batch_norm.channel_squares(sums[i:j], x[i * size : j * size], mean, size, zero)
+        batch_norm.channel_squares(sums[i:j], x[i * size : j * size], mean, size)
 
 
 @together
@@ -38,12 +36,12 @@ def scale_channels(out: Array, x: Array, mean: Array, slope: Array, bias: Array)
 
 
 @together
-def channel_products(sums: Array, g: Array, x: Array, mean: Array, size: int, zero: Any) -> None:
+def channel_products(sums: Array, g: Array, x: Array, mean: Array, size: int) -> None:
     """``batch_norm.channel_products``, by groups of rows."""
     for part in numba.prange(PARTS):
         i, j = part * len(sums) // PARTS, (part + 1) * len(sums) // PARTS
         rows = slice(i * size, j * size)
-        batch_norm.channel_products(sums[i:j], g[rows], x[rows], mean, size, zero)
+        batch_norm.channel_products(sums[i:j], g[rows], x[rows], mean, size)
 
 
 @together

@@ -49,21 +49,12 @@ def gelu_by_tanh_backward(out: Array, g: Array, x: Array) -> None:
 
 @together
 def normalize_rows(
-    out: Array,
-    means: Array,
-    inverse: Array,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    eps: Any,
-    share: Any,
+    out: Array, means: Array, inverse: Array, x: Array, weight: Array, bias: Array, eps: Any
 ) -> None:
     """``normalization.normalize_rows``, by rows."""
     for part in numba.prange(PARTS):
         i, j = part * len(x) // PARTS, (part + 1) * len(x) // PARTS
-        normalization.normalize_rows(
-            out[i:j], means[i:j], inverse[i:j], x[i:j], weight, bias, eps, share
-        )
+        normalization.normalize_rows(out[i:j], means[i:j], inverse[i:j], x[i:j], weight, bias, eps)
 
 
 @together
@@ -76,8 +67,6 @@ def normalize_rows_backward(
     inverse: Array,
     weight: Array,
     size: int,
-    share: Any,
-    zero: Any,
 ) -> None:
     """``normalization.normalize_rows_backward``, by groups of rows."""
     for part in numba.prange(PARTS):
@@ -92,6 +81,4 @@ def normalize_rows_backward(
             inverse[i:j],
             weight,
             size,
-            share,
-            zero,
         )
