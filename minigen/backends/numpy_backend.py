@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import sys
 from typing import Any
@@ -71,6 +72,40 @@ def _keep_freed_memory() -> None:
         return
 
 
+FEW = 16
+"""So few values lose nothing that matters where they are added one after the other."""
+
+
+def scatter_add(target: Array, index: Any, values: Any) -> None:
+    """``target[index] += values`` where repeated indices add up, in float64 if they are many.
+
+    ``numpy.add.at`` adds one value after the other to what lies there, in float32 with half a unit
+    lost each time. Here the values are sorted by their place, and each run is added up.
+    """
+    if isinstance(index, tuple) and len(index) == 1:
+        index = index[0]
+    if target.dtype.kind != "f":
+        np.add.at(target, index, values)
+        return
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and target.ndim:
+        places = np.arange(len(target))[index]  # of rows, which are added whole
+        shape, width = (*index.shape, *target.shape[1:]), math.prod(target.shape[1:])
+    else:
+        places, width = np.arange(target.size).reshape(target.shape)[index], 1
+        shape = places.shape
+    if places.size <= FEW or not width:
+        np.add.at(target, index, values)
+        return
+    rows = target.reshape(-1, width)
+    added = np.broadcast_to(values, shape).reshape(places.size, width)
+    order = np.argsort(places, axis=None, kind="stable")
+    places = places.reshape(-1)[order]
+    starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
+    rows[places[starts]] += np.add.reduceat(added[order], starts, axis=0, dtype=np.float64)
+    if not np.shares_memory(rows, target):  # the target has gaps, and its rows are a copy
+        target[...] = rows.reshape(target.shape)
+
+
 class NumpyBackend(Backend):
     """NumPy arrays in host memory."""
 
@@ -100,8 +135,8 @@ class NumpyBackend(Backend):
         return NumpyStream(seed)
 
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
-        """``numpy.add.at``."""
-        np.add.at(target, index, values)
+        """See the function of this name."""
+        scatter_add(target, index, values)
 
     def give_back_memory(self) -> None:
         """Ask glibc for it; see ``_keep_freed_memory``. What was freed lies in pieces of the sizes

@@ -23,7 +23,7 @@ import numpy as np
 
 from minigen.backends import strict_products
 from minigen.backends.base import Array, Backend, MemoryFigures
-from minigen.backends.numpy_backend import NumpyBackend, NumpyStream
+from minigen.backends.numpy_backend import NumpyBackend, NumpyStream, scatter_add
 from minigen.backends.strict_array import (
     StrictArray,
     Transfers,
@@ -370,9 +370,9 @@ class StrictStream:
 
 def _add_at(target: np.ndarray, places: Any, added: Any) -> None:
     try:
-        np.add.at(target, places, added)
+        scatter_add(target, places, added)
     except IndexError:
-        np.add.at(target, wrapped_index(places, target.shape), added)
+        scatter_add(target, wrapped_index(places, target.shape), added)
 
 
 class StrictBackend(Backend):
@@ -400,7 +400,7 @@ class StrictBackend(Backend):
         return StrictStream(seed)
 
     def scatter_add(self, target: Array, index: Any, values: Array) -> None:
-        """``numpy.add.at``; indices outside wrap round."""
+        """In the host's memory; indices outside wrap round."""
         write(_add_at, target._array, raw_index(index), raw(values))
 
     def graph_maker(self) -> StrictGraphMaker:

@@ -29,6 +29,7 @@ import numpy as np
 
 from minigen.autograd.writes import Place, extent, place_of
 from minigen.backends.base import Backend, MemoryFigures, RandomStream
+from minigen.backends.numpy_backend import scatter_add
 from minigen.capture.errors import calling_place, host_read
 from minigen.capture.program import MADE, OUTSIDE, Instruction, Ref, Root
 from minigen.capture.traced import Traced, plain
@@ -45,6 +46,7 @@ _FROM_HOST = (
 _WRITING = (
     *(operator.setitem, np.copyto, np.put, np.put_along_axis, np.fill_diagonal, np.place),
     *(np.putmask, np.ndarray.fill, np.ndarray.sort, np.ndarray.put, np.ndarray.partition),
+    scatter_add,
 )
 _READING = (np.allclose, np.array_equal, np.array_equiv, np.isscalar)
 _BY_VALUE = (np.nonzero, np.argwhere, np.flatnonzero, np.unique, np.extract, np.compress)
@@ -247,8 +249,8 @@ class Recorder(Watching):
         return self.base.generator(seed)
 
     def scatter_add(self, target: Any, index: Any, values: Any) -> None:
-        """As ``numpy.add.at``."""
-        self.call(np.add.at, (target, index, values), {})
+        """As NumPy's backend does it."""
+        self.call(scatter_add, (target, index, values), {})
 
     def run(self, routine: Callable[..., Any], *args: Any) -> None:
         """Execute a compiled routine and write it down as it is."""

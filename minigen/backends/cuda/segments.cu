@@ -3,7 +3,8 @@
 // Adding with atomics gives another rounding on every run, because the order is left to
 // chance. Here the places come sorted (stably, with the order they came in), the first thread
 // of each run of equal places adds up the whole run, and no two threads write the same element.
-// A place named k times costs its thread k additions in a row.
+// A place named k times costs its thread k additions in a row; those of floats are made in double,
+// because k roundings of one sign would add up.
 //
 //     places  (n,)        sorted, the row of target each value belongs to
 //     order   (n,)        where in values the sorted entries lie
@@ -12,24 +13,25 @@
 
 typedef long long size;
 
-template <typename T>
+template <typename T, typename Wide>
 __device__ void add(T* target, const T* values, const size* places, const size* order, size n, size width) {
     for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < n * width;
          i += (size)gridDim.x * blockDim.x) {
         size row = i / width, column = i % width;
         size place = places[row];
         if (row > 0 && places[row - 1] == place) continue;
-        T sum = 0;
+        Wide sum = 0;
         for (size r = row; r < n && places[r] == place; ++r) sum += values[order[r] * width + column];
-        target[place * width + column] += sum;
+        T& here = target[place * width + column];
+        here = (T)(here + sum);
     }
 }
 
-#define SEGMENT_ADD(NAME, T)                                                                      \
+#define SEGMENT_ADD(NAME, T, WIDE)                                                                \
     extern "C" __global__ void NAME(                                                              \
         T* target, const T* values, const size* places, const size* order, size n, size width     \
     ) {                                                                                           \
-        add<T>(target, values, places, order, n, width);                                          \
+        add<T, WIDE>(target, values, places, order, n, width);                                    \
     }
 
 // search_add: the same sums in the same order with nothing sorted, for CUDA graphs, in which CuPy
@@ -37,7 +39,7 @@ __device__ void add(T* target, const T* values, const size* places, const size* 
 //
 //     places  (n,)  as they come
 
-template <typename T>
+template <typename T, typename Wide>
 __device__ void search(T* target, const T* values, const size* places, size n, size width) {
     for (size i = (size)blockIdx.x * blockDim.x + threadIdx.x; i < n * width;
          i += (size)gridDim.x * blockDim.x) {
@@ -46,26 +48,27 @@ __device__ void search(T* target, const T* values, const size* places, size n, s
         size earlier = 0;
         while (earlier < row && places[earlier] != place) ++earlier;
         if (earlier < row) continue;
-        T sum = 0;
+        Wide sum = 0;
         for (size r = row; r < n; ++r)
             if (places[r] == place) sum += values[r * width + column];
-        target[place * width + column] += sum;
+        T& here = target[place * width + column];
+        here = (T)(here + sum);
     }
 }
 
-#define SEARCH_ADD(NAME, T)                                                                       \
+#define SEARCH_ADD(NAME, T, WIDE)                                                                 \
     extern "C" __global__ void NAME(                                                              \
         T* target, const T* values, const size* places, size n, size width                        \
     ) {                                                                                           \
-        search<T>(target, values, places, n, width);                                              \
+        search<T, WIDE>(target, values, places, n, width);                                        \
     }
 
-SEARCH_ADD(search_add_float32, float)
-SEARCH_ADD(search_add_float64, double)
-SEARCH_ADD(search_add_int32, int)
-SEARCH_ADD(search_add_int64, long long)
+SEARCH_ADD(search_add_float32, float, double)
+SEARCH_ADD(search_add_float64, double, double)
+SEARCH_ADD(search_add_int32, int, int)
+SEARCH_ADD(search_add_int64, long long, long long)
 
-SEGMENT_ADD(segment_add_float32, float)
-SEGMENT_ADD(segment_add_float64, double)
-SEGMENT_ADD(segment_add_int32, int)
-SEGMENT_ADD(segment_add_int64, long long)
+SEGMENT_ADD(segment_add_float32, float, double)
+SEGMENT_ADD(segment_add_float64, double, double)
+SEGMENT_ADD(segment_add_int32, int, int)
+SEGMENT_ADD(segment_add_int64, long long, long long)
