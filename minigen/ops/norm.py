@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import converted, one_dim, reduced_dims
+from minigen.ops.halves import in_float32
 from minigen.ops.reduction import amax, amin
 from minigen.ops.reduction import sum as sum_over
 
@@ -54,6 +55,8 @@ def vector_norm(
     x = converted(x, dtype)
     if x.dtype.kind != "f":
         raise TypeError(f"a norm needs a floating-point tensor, got {x.dtype}")
+    if x.dtype is FLOAT16:
+        return in_float32(vector_norm, x, ord, dim, keepdim)
     dims = reduced_dims(dim, x.ndim)
     if ord == 2:
         return functions.safe_sqrt(sum_over(functions.square(x), dims, keepdim))

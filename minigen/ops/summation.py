@@ -56,7 +56,7 @@ def mean_of(b: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _terms(shape: Sequence[int], axis: Axis) -> int:
     if axis is None:
         return math.prod(shape)
-    return shape[axis] if type(axis) is int else math.prod([shape[d] for d in axis])
+    return shape[axis] if isinstance(axis, int) else math.prod([shape[d] for d in axis])
 
 
 @kernel
