@@ -84,6 +84,14 @@ class Tensor:
         self._data = _plain(data) if recorder is None else recorder.rebound(self, data)
 
     def _set_grad(self, grad: Tensor | None) -> None:
+        if grad is not None:
+            if not isinstance(grad, Tensor):
+                raise TypeError(f"grad must be a tensor or None, got {type(grad).__name__}")
+            if grad._data.shape != self._data.shape or grad._data.dtype != self._data.dtype:
+                raise ValueError(
+                    f"grad must have the shape {self.shape} and dtype {self.dtype} of its tensor, "
+                    f"got {grad.shape} and {grad.dtype}"
+                )
         recorder = current().recorder
         if recorder is not None:
             recorder.notice(self)

@@ -252,3 +252,15 @@ def test_data_is_the_very_array_that_it_was_given_and_a_subclass_as_its_plain_ar
         kept.data = array.view(np.matrix)
         assert type(kept.data) is np.ndarray
         assert np.shares_memory(kept.data, array)
+
+
+def test_a_gradient_set_by_hand_has_the_shape_and_dtype_of_its_tensor():
+    w = mg.ones(3, requires_grad=True)
+    w.grad = mg.zeros(3)
+    w.grad = None
+    with pytest.raises(ValueError, match=r"shape \(3,\) and dtype float32 .*, got \(\) and"):
+        w.grad = mg.tensor(1.0)
+    with pytest.raises(ValueError, match=r"got \(3,\) and float64"):
+        w.grad = mg.zeros(3, dtype="float64")
+    with pytest.raises(TypeError, match="grad must be a tensor or None, got float"):
+        w.grad = 1.0

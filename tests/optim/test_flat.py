@@ -128,7 +128,9 @@ def test_a_parameter_of_another_shape_without_moments_is_taken_over():
 def test_a_gradient_of_another_shape_is_refused():
     p = nn.Parameter(mg.zeros(3))
     optimizer = mg.optim.SGD([p])
-    p.grad = mg.ones(2)
+    with pytest.raises(ValueError, match=r"grad must have the shape \(3,\)"):
+        p.grad = mg.ones(2)
+    p._grad = mg.ones(2)  # past the door
     with pytest.raises(ValueError, match=r"gradient of params\[0\] must have shape \(3,\)"):
         optimizer.step()
 
