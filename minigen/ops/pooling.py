@@ -15,6 +15,8 @@ from minigen.backends import active
 from minigen.ops._arguments import check_float, spread
 from minigen.ops.halves import in_float32
 from minigen.ops.reduction import max as max_along
+from minigen.ops.reduction import mean
+from minigen.ops.shape import concatenate
 from minigen.ops.shape import pad as pad_tensor
 
 __all__ = [
@@ -171,17 +173,21 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int]) -> Tens
     _check_images("adaptive_avg_pool2d", input)
     check_float("adaptive_avg_pool2d", input)
     size = spread(output_size, 2, "output_size", 1)
-    rows, columns = (_cells(n, m, input.dtype) for n, m in zip(input.shape[2:], size))
-    return rows @ input @ columns.mT  # (H', H) (N, C, H, W) (W, W')
+    return _cell_means(_cell_means(input, 2, size[0]), 3, size[1])
 
 
-def _cells(length: int, count: int, dtype: Any) -> Tensor:
-    """(count, length): row i averages places ⌊i·length/count⌋ … ⌈(i+1)·length/count⌉ - 1."""
-    matrix = np.zeros((count, length), dtype)
-    for i in range(count):
-        start, stop = i * length // count, -(-(i + 1) * length // count)
-        matrix[i, start:stop] = 1 / (stop - start)
-    return Tensor(active.backend.asarray(matrix))
+def _cell_means(x: Tensor, dim: int, count: int) -> Tensor:
+    """Cell i of ``count`` is the mean of places ⌊i·n/count⌋ … ⌈(i+1)·n/count⌉ - 1 along ``dim``.
+
+    (A product with a matrix of weights would let an infinity in one cell make NaN of all others.)
+    """
+    length = x.shape[dim]
+    if length % count == 0:  # (…, n, …) -> (…, count, n/count, …)
+        cells = x.reshape(*x.shape[:dim], count, length // count, *x.shape[dim + 1 :])
+        return mean(cells, dim + 1)
+    bounds = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
+    before = (slice(None),) * dim
+    return concatenate([mean(x[(*before, slice(*b))], dim, keepdim=True) for b in bounds], dim)
 
 
 # ---------------------------------------------------------------- interpolation

@@ -82,3 +82,11 @@ def test_another_word_and_points_are_refused() -> None:
         diff_augment(images(1), ["rotation"])
     with pytest.raises(ValueError, match=r"x must be images \(N, C, H, W\), got shape \(3, 2\)"):
         diff_augment(mg.zeros(3, 2), ["cutout"])
+
+
+@pytest.mark.parametrize("word", ["translation", "cutout"])
+def test_what_an_image_loses_is_0_even_if_it_was_infinite(word: str) -> None:
+    x = mg.full((64, 1, 16, 16), np.inf)
+    y = AUGMENTATIONS[word](x, mg.Generator(0)).numpy()
+    assert ((y == 0) | (y == np.inf)).all()
+    assert (y == 0).any()

@@ -130,3 +130,12 @@ def test_names_and_sizes_that_cannot_be_are_told():
         make_head("gauss")
     with pytest.raises(ValueError, match="values must be at least 2"):
         make_head("categorical", 1)
+
+
+def test_a_bump_far_wider_than_a_value_keeps_its_digits_in_float32():
+    head = make_head("logistic-mixture", 256, 1)
+    for log_scale in (6.0, 10.0, 14.0):
+        parameters = np.array([0.0, 0.1, log_scale])
+        exact = np.log(table(head, parameters))
+        found = np.log(table(head, parameters.astype(np.float32)))
+        np.testing.assert_allclose(found, exact, rtol=1e-5)

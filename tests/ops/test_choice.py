@@ -153,3 +153,13 @@ def test_an_infinite_gradient_of_one_row_of_a_table_stays_in_that_row(count):
     expected = np.full((4, 5), count / 4)
     expected[2] = np.inf
     np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_an_infinite_pixel_spoils_its_own_cell_of_an_adaptive_pool(size):
+    x = np.ones((1, 1, 4, 4), "float32")
+    x[0, 0, 0, 0] = np.inf
+    expected = np.ones((size, size))
+    expected[0, 0] = np.inf
+    found = mg.adaptive_avg_pool2d(mg.tensor(x), size).numpy()
+    np.testing.assert_array_equal(found[0, 0], expected)
