@@ -36,6 +36,7 @@ from minigen.capture.program import Program
 from minigen.capture.recording import Recording
 from minigen.capture.structure import flatten
 from minigen.errors import UserError
+from minigen.numeric import integer
 
 if TYPE_CHECKING:
     from minigen.capture.graph import GraphRecording
@@ -195,6 +196,4 @@ def capture(step: Callable[..., Any], limit: int = 64) -> Captured:
     """
     if not callable(step):
         raise TypeError(f"step must be callable, got {type(step).__name__}")
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"limit must be an integer ≥ 1, got {limit!r}")
-    return Captured(step, limit)
+    return Captured(step, integer("limit", limit, 1))

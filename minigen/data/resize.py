@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from minigen.data.dataset import Dataset
 from minigen.errors import UserError, unknown_name
+from minigen.numeric import integer
 
 __all__ = ["RESIZE_MODES", "centre_crop", "pad_to", "resize", "resized"]
 
@@ -125,7 +126,8 @@ def _triangles(old: int, new: int) -> Array:
 def _size(images: Array, size: Size) -> tuple[int, int]:
     if images.ndim != 4:
         raise UserError(f"images must have shape (N, C, H, W), got {images.shape}")
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, (tuple, list)) else (size, size)
+    height, width = integer("size", height), integer("size", width)
     if min(height, width) < 1:
         raise UserError(f"size must be at least 1 pixel each way, got {height}×{width}")
     return height, width

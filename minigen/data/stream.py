@@ -7,13 +7,13 @@ is resumed in the middle of an epoch goes on bit for bit as if it had never stop
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
 from minigen.errors import UserError
+from minigen.numeric import is_integer
 
 __all__ = ["EpochStream", "check_integer"]
 
@@ -96,10 +96,6 @@ class EpochStream(ABC, Generic[B]):
 
 def check_integer(argument: str, value: Any, least: int) -> int:
     """`value` as an int; UserError, naming the argument, unless it is an integer >= `least`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least or isinstance(value, bool):
+    if not is_integer(value) or value < least:
         raise UserError(f"{argument} must be an integer >= {least}, got {value!r}")
-    return number
+    return int(value)

@@ -51,6 +51,7 @@ from minigen import nn
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.errors import UserError
+from minigen.numeric import integer
 
 __all__ = [
     "SMALLEST",
@@ -194,9 +195,7 @@ class ImagePool:
     """
 
     def __init__(self, capacity: int = 50) -> None:
-        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
-            raise ValueError(f"capacity must be a whole number >= 0, got {capacity!r}")
-        self.capacity, self.count = capacity, 0
+        self.capacity, self.count = integer("capacity", capacity, 0), 0
         self.images: Tensor | None = None
 
     def query(self, images: Tensor, generator: mg.Generator) -> Tensor:

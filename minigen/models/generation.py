@@ -30,6 +30,7 @@ import minigen as mg
 from minigen.data.tokenizer import Tokenizer
 from minigen.errors import UserError
 from minigen.models.gpt import GPT
+from minigen.numeric import is_integer, plain_number
 
 __all__ = ["choose", "distribution", "generate"]
 
@@ -162,7 +163,7 @@ def _check(max_tokens: Any, n: Any, temperature: Any, top_k: Any, top_p: Any, se
     ):
         if value is None and name in ("top_k", "seed"):
             continue
-        if type(value) is not int or value < least:
+        if not is_integer(value) or value < least:
             raise UserError(f"{name} must be a whole number >= {least}, got {value!r}")
     if not _is_number(temperature) or temperature < 0:
         raise UserError(f"temperature must be a number >= 0, got {temperature!r}")
@@ -171,4 +172,4 @@ def _check(max_tokens: Any, n: Any, temperature: Any, top_k: Any, top_p: Any, se
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return (plain := plain_number(value)) is not None and math.isfinite(plain)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import integer, number
 from minigen.ops._arguments import spread
 
 
 def positive(layer: str, **sizes: Any) -> None:
     """Raise unless every size is an integer ≥ 1."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"{layer}: {name} must be an integer ≥ 1, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{layer}: {name} must be an integer ≥ 1, got {value}")
+        integer(f"{layer}: {name}", value, 1)
 
 
 def lengths(layer: str, value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ...]:
@@ -24,10 +22,7 @@ def lengths(layer: str, value: Any, count: int, name: str, minimum: int = 0) -> 
 
 def probability(layer: str, p: Any) -> None:
     """Raise unless ``p`` is a number in [0, 1]."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)):
-        raise TypeError(f"{layer}: p must be a number in [0, 1], got {p!r}")
-    if not 0 <= p <= 1:
-        raise ValueError(f"{layer}: p must be a number in [0, 1], got {p}")
+    number(f"{layer}: p", p, high=1)
 
 
 def need_tensor(layer: str, x: Any, argument: str = "input") -> None:

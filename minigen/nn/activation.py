@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from minigen.autograd.tensor import Tensor
 from minigen.nn.module import Module
+from minigen.numeric import number
 from minigen.ops import activation as functional
 from minigen.ops.reduction import log_softmax, softmax
 
@@ -44,7 +47,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU: negative_slope", negative_slope, -math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -60,7 +63,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = number("ELU: alpha", alpha, -math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -134,7 +137,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
-        self.beta = beta
+        self.beta = number("Softplus: beta", beta, above=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""

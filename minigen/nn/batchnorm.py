@@ -15,6 +15,7 @@ from minigen.autograd.writes import note_write
 from minigen.nn._arguments import need_channels, positive
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
+from minigen.numeric import number
 from minigen.ops.batch_norm import batch_norm
 from minigen.ops.creation import ones, zeros
 
@@ -48,8 +49,10 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
     ) -> None:
         super().__init__()
-        positive(type(self).__name__, num_features=num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        name = type(self).__name__
+        positive(name, num_features=num_features)
+        self.num_features, self.eps = num_features, number(f"{name}: eps", eps)
+        self.momentum = None if momentum is None else number(f"{name}: momentum", momentum, high=1)
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine else None
         track = track_running_stats

@@ -25,6 +25,7 @@ from minigen.nn._arguments import need_tensor
 from minigen.nn.container import _need_module
 from minigen.nn.flow import FlowLayer
 from minigen.nn.module import Module
+from minigen.numeric import number
 from minigen.ops.activation import logsigmoid, tanh
 from minigen.ops.coupling import affine_coupling
 from minigen.ops.creation import tensor, zeros
@@ -159,9 +160,8 @@ class AffineCoupling(_Coupling):
             raise ValueError(
                 f"AffineCoupling: scale must be 'tanh', 'sigmoid' or 'exp', got {scale!r}"
             )
-        if not limit > 0:
-            raise ValueError(f"AffineCoupling: limit must be > 0, got {limit}")
-        self.scale, self.limit = scale, float(limit)
+        self.scale = scale
+        self.limit = number("AffineCoupling: limit", limit, above=True)
 
     def _shift_and_log_scale(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """t, s and Σ s for each sample."""

@@ -19,6 +19,7 @@ import numpy as np
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
 from minigen.backends import Array, active
+from minigen.numeric import is_number, number
 from minigen.ops.random import Generator, default_generator
 
 __all__ = [
@@ -51,6 +52,7 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Uniform draws from [a, b)."""
+    a, b = number("a", a, -math.inf), number("b", b, -math.inf)
     draws = (generator or default_generator()).uniform(tensor.shape, dtype=tensor.dtype)
     return _write(tensor, draws.data * (b - a) + a)
 
@@ -59,14 +61,15 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normal draws with this mean and standard deviation."""
-    if std < 0:
-        raise ValueError(f"std must be ≥ 0, got {std}")
+    mean, std = number("mean", mean, -math.inf), number("std", std)
     draws = (generator or default_generator()).normal(tensor.shape, dtype=tensor.dtype)
     return _write(tensor, draws.data * std + mean)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """``val`` everywhere."""
+    if not is_number(val):
+        raise TypeError(f"val must be a number, got {val!r}")
     return _write(tensor, val)
 
 
@@ -100,7 +103,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         param: the negative slope of ``leaky_relu`` (0.01).
     """
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else param
+        slope = 0.01 if param is None else number("param", param, -math.inf)
         return math.sqrt(2 / (1 + slope**2))
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     gains.update(dict.fromkeys(["linear", "conv1d", "conv2d", "sigmoid"], 1.0))
@@ -141,7 +144,7 @@ def kaiming_normal_(
 
 
 def _xavier_std(tensor: Tensor, gain: float) -> float:
-    return gain * math.sqrt(2 / max(sum(calculate_fan_in_and_fan_out(tensor)), 1))
+    return number("gain", gain) * math.sqrt(2 / max(sum(calculate_fan_in_and_fan_out(tensor)), 1))
 
 
 def xavier_uniform_(

@@ -12,6 +12,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.nn._arguments import lengths, need_channels, need_tensor, positive
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
+from minigen.numeric import number
 from minigen.ops.creation import ones, zeros
 from minigen.ops.normalization import group_norm, instance_norm, layer_norm
 
@@ -40,10 +41,9 @@ class LayerNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        one = isinstance(normalized_shape, int)
-        count = 1 if one else len(normalized_shape)  # type: ignore[arg-type]
+        count = len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
         shape = lengths("LayerNorm", normalized_shape, count, "normalized_shape", 1)
-        self.normalized_shape, self.eps = shape, eps
+        self.normalized_shape, self.eps = shape, number("LayerNorm: eps", eps)
         self.weight = Parameter(ones(shape)) if elementwise_affine else None
         self.bias = Parameter(zeros(shape)) if elementwise_affine and bias else None
 
@@ -79,7 +79,8 @@ class GroupNorm(Module):
             raise ValueError(
                 f"GroupNorm: num_groups must divide {num_channels} channels, got {num_groups}"
             )
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps = number("GroupNorm: eps", eps)
         self.weight = Parameter(ones(num_channels)) if affine else None
         self.bias = Parameter(zeros(num_channels)) if affine else None
 
@@ -117,7 +118,8 @@ class InstanceNorm2d(Module):
         positive("InstanceNorm2d", num_features=num_features)
         if track_running_stats:
             raise ValueError("InstanceNorm2d: track_running_stats must be False, got True")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features, self.eps = num_features, number("InstanceNorm2d: eps", eps)
+        self.momentum = number("InstanceNorm2d: momentum", momentum, high=1)
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine else None
 

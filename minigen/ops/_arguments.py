@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd.operation import functions
+from minigen.numeric import integer, is_integer
 
 
 def one_dim(dim: Any, ndim: int, name: str = "dim") -> int:
@@ -16,9 +17,8 @@ def one_dim(dim: Any, ndim: int, name: str = "dim") -> int:
     Raises:
         TypeError, IndexError: it is no integer, or out of range.
     """
-    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {dim!r}")
-    dim = dim.__index__()
+    if type(dim) is not int:
+        dim = integer(name, dim)
     size = max(ndim, 1)
     if not -size <= dim < size:
         raise IndexError(
@@ -45,7 +45,7 @@ def some_dims(dim: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
 
 def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     """The same for a reduction, where an empty ``dim`` means all, as in PyTorch."""
-    return some_dims(None if dim == () or dim == [] else dim, ndim)
+    return some_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
 
 
 def spread(value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ...]:
@@ -55,9 +55,8 @@ def spread(value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ..
         TypeError, ValueError: something else came.
     """
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
-    for v in values:
-        if isinstance(v, bool) or not hasattr(v, "__index__"):
-            raise TypeError(f"{name} must be an integer or {count} of them, got {value!r}")
+    if not all(type(v) is int or is_integer(v) for v in values):
+        raise TypeError(f"{name} must be an integer or {count} of them, got {value!r}")
     if len(values) == 1:
         values *= count
     if len(values) != count or any(v < minimum for v in values):
@@ -67,7 +66,7 @@ def spread(value: Any, count: int, name: str, minimum: int = 0) -> tuple[int, ..
 
 def full_shape(shape: Sequence[Any], size: int) -> tuple[int, ...]:
     """``shape`` (one entry may be -1) with every length known, for ``size`` elements."""
-    lengths = tuple([int(n.__index__()) for n in shape])
+    lengths = tuple([n if type(n) is int else integer("shape", n) for n in shape])
     if any(n < -1 for n in lengths) or lengths.count(-1) > 1:
         raise ValueError(f"shape must have lengths ≥ 0 and at most one -1, got {lengths}")
     known = 1

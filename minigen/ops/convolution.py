@@ -15,7 +15,7 @@ import numpy as np
 from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.numeric import number
+from minigen.numeric import integer, number
 from minigen.ops._arguments import check_float, spread
 from minigen.ops._triad import Geometry, convolve, convolve_transpose
 from minigen.ops.activation import leaky_relu
@@ -159,6 +159,7 @@ def _convolution(
         return one.squeeze(0)
     stride = spread(stride, dims, "stride", 1)
     dilation = spread(dilation, dims, "dilation", 1)
+    groups = integer(f"{name}: groups", groups)
     _check_channels(name, x.shape[1], w.shape[1] * groups, w.shape[0], groups, bias, w.shape[0])
     pads = _padding(name, padding, w.shape[2:], stride, dilation)
     for n, k, d, (low, high) in zip(x.shape[2:], w.shape[2:], dilation, pads):
@@ -185,7 +186,7 @@ def _convolution(
 def _check_channels(
     name: str, channels: int, expected: int, grouped: int, groups: int, bias: Any, outputs: int
 ) -> None:
-    if not isinstance(groups, int) or groups < 1 or grouped % groups:
+    if groups < 1 or grouped % groups:
         raise ValueError(f"{name}: groups must be ≥ 1 and divide {grouped} channels, got {groups}")
     if channels != expected:
         raise ValueError(
@@ -199,6 +200,8 @@ def _padding(
     name: str, padding: Any, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Any:
     """Zeros before and after, for each spatial dimension."""
+    if not isinstance(padding, str):
+        return tuple([(p, p) for p in spread(padding, len(kernel), "padding")])
     if padding == "valid":
         return ((0, 0),) * len(kernel)
     if padding == "same":
@@ -206,9 +209,7 @@ def _padding(
             raise ValueError(f"{name}: padding='same' needs stride 1, got {tuple(stride)}")
         totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
         return tuple([(total // 2, total - total // 2) for total in totals])
-    if isinstance(padding, str):
-        raise ValueError(f"{name}: padding must be integers, 'same' or 'valid', got {padding!r}")
-    return tuple([(p, p) for p in spread(padding, len(kernel), "padding")])
+    raise ValueError(f"{name}: padding must be integers, 'same' or 'valid', got {padding!r}")
 
 
 # ---------------------------------------------------------------- transposed
@@ -313,7 +314,8 @@ def _transposed(
         spread(padding, dims, "padding"),
         spread(output_padding, dims, "output_padding"),
     )
-    outputs = w.shape[1] * (groups if isinstance(groups, int) else 1)
+    groups = integer(f"{name}: groups", groups)
+    outputs = w.shape[1] * groups
     _check_channels(name, y.shape[1], w.shape[0], w.shape[0], groups, bias, outputs)
     for e, s, d in zip(extra, stride, dilation):
         if e >= max(s, d):

@@ -9,7 +9,7 @@ import numpy as np
 from minigen.autograd.mode import is_grad_enabled
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
-from minigen.numeric import plain_number
+from minigen.numeric import integer, is_integer, is_number, plain_number
 from minigen.ops._arguments import unpack
 
 __all__ = [
@@ -101,12 +101,14 @@ def from_dlpack(source: Any) -> Tensor:
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     lengths = unpack(shape)
     for n in lengths:
-        if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
+        if not is_integer(n) or n < 0:
             raise ValueError(f"shape must be lengths ≥ 0, got {lengths}")
     return tuple([int(n) for n in lengths])
 
 
 def _filled(size: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    if not (is_number(value) or isinstance(value, (bool, np.bool_))):
+        raise TypeError(f"fill_value must be a number, got {value!r}")
     array = active.backend.xp.full(size, value, dtype=DEFAULT_DTYPE if dtype is None else dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
@@ -197,8 +199,7 @@ def linspace(
 
     To an integer dtype, the bounds and then the numbers are rounded towards zero, as in PyTorch.
     """
-    if steps < 0:
-        raise ValueError(f"steps must be ≥ 0, got {steps}")
+    steps = integer("steps", steps, 0)
     start, end = _number(start), _number(end)
     dtype = DEFAULT_DTYPE if dtype is None else np.dtype(dtype)
     if dtype.kind in "iu":
@@ -211,9 +212,8 @@ def linspace(
 
 def _number(value: Any) -> Any:
     """A Python number, also of a one-element tensor or a NumPy number."""
-    plain = plain_number(value)
-    if plain is None:
-        raise TypeError(f"a bound must be a number without grad, got {type(value).__name__}")
+    if (plain := plain_number(value)) is None:
+        raise TypeError(f"a bound must be a number without grad, got {value!r}")
     return plain
 
 

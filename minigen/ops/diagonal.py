@@ -7,6 +7,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import integer
 from minigen.ops._arguments import one_dim
 
 __all__ = ["diag", "diagonal", "trace", "tril", "triu"]
@@ -22,6 +23,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
         dim2: that of the columns.
     """
     first, second = one_dim(dim1, input.ndim, "dim1"), one_dim(dim2, input.ndim, "dim2")
+    offset = integer("offset", offset)
     if first == second:
         raise ValueError(f"dim1 and dim2 must differ, got {dim1} and {dim2} for {input.shape}")
     order = [d for d in range(input.ndim) if d not in (first, second)] + [first, second]
@@ -38,6 +40,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         return _diagonal(input, diagonal)
     if input.ndim != 1:
         raise ValueError(f"diag needs a vector or a matrix, got shape {input.shape}")
+    diagonal = integer("diagonal", diagonal)
     n = input.shape[0] + abs(diagonal)
     places = active.backend.xp.arange(input.shape[0])
     index = (places + max(-diagonal, 0), places + max(diagonal, 0))
@@ -56,12 +59,14 @@ def trace(input: Tensor) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """``input`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(_triangle(input, diagonal)), input, False)
+    return functions.where(Tensor(_triangle(input, integer("diagonal", diagonal))), input, False)
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """``input`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(~_triangle(input, diagonal - 1)), input, False)
+    return functions.where(
+        Tensor(~_triangle(input, integer("diagonal", diagonal) - 1)), input, False
+    )
 
 
 def _triangle(x: Tensor, diagonal: int) -> Any:

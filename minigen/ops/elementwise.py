@@ -618,7 +618,16 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise ValueError("clamp needs min or max, got neither")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         return functions.clip_between(input, min, max)
-    return functions.clip(input, min=min, max=max)
+    return functions.clip(input, min=_bound("min", min), max=_bound("max", max))
+
+
+def _bound(name: str, value: Any) -> Any:
+    """A bound of ``clamp`` as a Python number, which widens no dtype."""
+    if value is None or (hasattr(value, "shape") and value.shape):
+        return value
+    if (plain := plain_number(value)) is None:
+        raise TypeError(f"clamp: {name} must be a number or a tensor, got {value!r}")
+    return plain
 
 
 @primitive(piecewise=True)

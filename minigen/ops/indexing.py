@@ -16,6 +16,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import integer
 from minigen.ops._arguments import one_dim
 from minigen.ops.kernel import kernel
 
@@ -313,8 +314,7 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
 
 def one_hot(input: Tensor, num_classes: int) -> Tensor:
     """(…) int -> (…, num_classes) int64 with a single 1 in each row."""
-    if num_classes <= 0:
-        raise ValueError(f"num_classes must be > 0, got {num_classes}")
+    num_classes = integer("num_classes", num_classes, 1)
     _check_range("one_hot", input, num_classes)
     xp = active.backend.xp
     return Tensor((input.data[..., None] == xp.arange(num_classes)).astype(np.int64))
@@ -353,7 +353,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor
 
 def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
     """The ``k`` largest ``(values, indices)`` along ``dim``, largest first."""
-    dim = one_dim(dim, input.ndim)
+    dim, k = one_dim(dim, input.ndim), integer("k", k)
     if not 0 <= k <= input.shape[dim]:
         raise ValueError(f"k must lie in [0, {input.shape[dim]}], got {k}")
     indices = argsort(input, dim, descending=True)

@@ -136,7 +136,7 @@ def matrix_or_vector_norm(
         if A.ndim not in (1, 2):
             raise ValueError(f"linalg.norm: ord without dim needs 1-D or 2-D, got {A.shape}")
         dim = tuple(range(A.ndim))
-    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     if len(dims) == 2:
         return matrix_norm(A, ord, dims, keepdim, dtype=dtype)
     if isinstance(ord, str) or len(dims) != 1:

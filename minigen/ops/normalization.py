@@ -19,7 +19,7 @@ from typing import Any
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
-from minigen.numeric import number
+from minigen.numeric import integer, number
 from minigen.ops._arguments import check_float
 from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
@@ -167,7 +167,9 @@ def layer_norm(
     check_float("layer_norm", input)
     if input.dtype is FLOAT16:
         return in_float32(layer_norm, input, normalized_shape, weight, bias, eps)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    several = isinstance(normalized_shape, (tuple, list))
+    given = normalized_shape if several else (normalized_shape,)
+    shape = tuple([integer("layer_norm: normalized_shape", n) for n in given])
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {input.shape} does not end in {shape}")
     for argument, value in (("weight", weight), ("bias", bias)):
@@ -195,6 +197,7 @@ def group_norm(
     if input.ndim < 2:
         raise ValueError(f"group_norm: input must have shape (N, C, …), got {input.shape}")
     n, channels = input.shape[:2]
+    num_groups = integer("group_norm: num_groups", num_groups)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(
             f"group_norm: num_groups must divide {channels} channels, got {num_groups}"

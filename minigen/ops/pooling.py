@@ -12,6 +12,7 @@ from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops._arguments import check_float, spread
 from minigen.ops.halves import in_float32
 from minigen.ops.reduction import max as max_along
@@ -221,10 +222,11 @@ def interpolate(
         lengths = spread(size, 2, "size", 1)
         scales = [m / n for n, m in zip(input.shape[2:], lengths)]
     else:
-        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * 2
-        if len(factors) != 2 or any(not f > 0 for f in factors):  # type: ignore[operator]
+        given = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * 2
+        factors = [number("scale_factor", factor, above=True) for factor in given]
+        if len(factors) != 2:
             raise ValueError(f"scale_factor must be one or two numbers > 0, got {scale_factor}")
-        scales = [float(f) for f in factors]  # type: ignore[arg-type]
+        scales = factors
         lengths = tuple([math.floor(n * f) for n, f in zip(input.shape[2:], scales)])
         if min(lengths) < 1:
             raise ValueError(f"scale_factor {scale_factor} leaves nothing of {input.shape}")

@@ -18,7 +18,7 @@ from minigen.autograd.operation import functions
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
 from minigen.errors import UserError
-from minigen.numeric import is_integer
+from minigen.numeric import integer, is_integer, number
 from minigen.ops._arguments import unpack
 
 __all__ = [
@@ -85,13 +85,14 @@ class Generator:
 
     def integers(self, low: int, high: int, shape: tuple[int, ...] = ()) -> Tensor:
         """Integers (int64) drawn uniformly from [low, high)."""
+        low, high = integer("low", low), integer("high", high)
         if low >= high:
             raise ValueError(f"low must be < high, got {low} and {high}")
         return Tensor(active.backend.asarray(self._drawn("integers", low, high, tuple(shape))))
 
     def permutation(self, n: int) -> Tensor:
         """The integers 0 … n-1 (int64) in random order."""
-        return Tensor(self._drawn("permutation", n))
+        return Tensor(self._drawn("permutation", integer("n", n, 0)))
 
     def state(self) -> dict[str, Any]:
         """Where the stream stands: JSON-able."""
@@ -125,7 +126,7 @@ class Generator:
 
 def _lengths(shape: tuple[Any, ...]) -> tuple[int, ...]:
     lengths = unpack(shape)
-    if any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 0 for n in lengths):
+    if any(not is_integer(n) or n < 0 for n in lengths):
         raise ValueError(f"shape must be lengths ≥ 0, got {lengths}")
     return tuple([int(n) for n in lengths])
 
@@ -344,8 +345,7 @@ def dropout(
     Raises:
         ValueError: ``p`` is not in [0, 1].
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must lie in [0, 1], got {p}")
+    p = number("p", p, high=1)
     if not training or p == 0:
         return input
     kept = Tensor(rand(input.shape, dtype=input.dtype, generator=generator).data >= p)

@@ -12,6 +12,7 @@ from typing import Any
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import integer
 from minigen.ops._arguments import full_shape, one_dim, some_dims, unpack
 from minigen.ops.summation import sum_of, sum_rows
 
@@ -230,12 +231,11 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
     """Pieces along ``dim`` of length ``split_size`` (the last may be shorter), or these lengths."""
     dim = one_dim(dim, input.ndim)
     length = input.shape[dim]
-    if isinstance(split_size, int):
-        if split_size <= 0:
-            raise ValueError(f"split_size must be > 0, got {split_size}")
+    if not isinstance(split_size, (tuple, list)):
+        split_size = integer("split_size", split_size, 1)
         sizes = [min(split_size, length - i) for i in range(0, length, split_size)] or [0]
     else:
-        sizes = [int(n) for n in split_size]
+        sizes = [integer("split_size", n) for n in split_size]
         if min(sizes, default=0) < 0 or sum(sizes) != length:
             raise ValueError(f"split sizes {sizes} must be ≥ 0 and add up to {length}")
     pieces, start = [], 0
@@ -248,8 +248,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal length along ``dim`` (the last may be shorter)."""
-    if chunks <= 0:
-        raise ValueError(f"chunks must be > 0, got {chunks}")
+    chunks = integer("chunks", chunks, 1)
     length = input.shape[one_dim(dim, input.ndim)]
     if not length:
         return split(input, [0] * chunks, dim)
@@ -323,7 +322,8 @@ _roll.rules(x=lambda f, g, shifts, dims: f.roll(g, shifts=tuple([-s for s in shi
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Tensor:
     """``input`` moved by ``shifts`` along ``dims``; what leaves at one end enters at the other."""
     places = some_dims(dims, input.ndim, "dims")
-    moves = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    given = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
+    moves = tuple([integer("shifts", shift) for shift in given])
     if len(moves) != len(places):
         raise ValueError(f"shifts and dims must be equally many, got {shifts} and {dims}")
     return _roll(input, shifts=moves, dims=places)
@@ -359,6 +359,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     """
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"pad must be pairs for at most {input.ndim} dimensions, got {tuple(pad)}")
+    pad = [integer("pad", width) for width in pad]
     widths = [(0, 0)] * (input.ndim - len(pad) // 2)
     widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     for d, (low, high) in enumerate(widths):

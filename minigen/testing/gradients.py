@@ -21,6 +21,7 @@ from minigen.autograd.gradients import grad
 from minigen.autograd.mode import enable_grad, no_grad
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import integer
 from minigen.testing.differences import Slope, Sum, slope
 
 Function = Callable[..., Any]
@@ -65,8 +66,7 @@ def check_grads(
         ValueError, TypeError: ``f`` is not deterministic or does not depend on an input, or the
             arguments make no sense.
     """
-    if not isinstance(order, int) or order < 1:
-        raise ValueError(f"order must be an integer ≥ 1, got {order!r}")
+    order = integer("order", order, 1)
     arguments, variables = _variables(inputs, parameters)
     rng = np.random.default_rng(seed)
 

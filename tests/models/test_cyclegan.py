@@ -93,7 +93,7 @@ def test_the_losses_are_their_formulas(backend: object) -> None:
 def test_bad_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"size must be \(H, W\), each at least 8, got \(7, 28\)"):
         ResNetGenerator((7, 28))
-    with pytest.raises(ValueError, match="capacity must be a whole number >= 0, got -1"):
+    with pytest.raises(ValueError, match="capacity must be an integer ≥ 0, got -1"):
         ImagePool(-1)
 
 

@@ -112,7 +112,7 @@ def test_mistakes_are_named():
         init.kaiming_normal_(big(3, 3), mode="fan")
     with pytest.raises(ValueError, match=r"nonlinearity must be one of .*, got 'swish'"):
         init.calculate_gain("swish")
-    with pytest.raises(ValueError, match="std must be ≥ 0, got -1"):
+    with pytest.raises(ValueError, match="std must be a number ≥ 0, got -1"):
         init.normal_(big(3), std=-1)
     with pytest.raises(RuntimeError, match="tensor must be a leaf"):
         init.zeros_(big(3) * 2)

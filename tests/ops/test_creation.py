@@ -116,7 +116,7 @@ def test_a_tensor_owns_its_data():
     [
         (lambda: mg.zeros(-1), ValueError, "shape must be lengths ≥ 0, got"),
         (lambda: mg.zeros(2.5), ValueError, "shape must be lengths ≥ 0, got"),
-        (lambda: mg.linspace(0, 1, -1), ValueError, "steps must be ≥ 0, got -1"),
+        (lambda: mg.linspace(0, 1, -1), ValueError, "steps must be an integer ≥ 0, got -1"),
         (lambda: mg.eye(-2), ValueError, "n and m must be ≥ 0, got -2"),
         (lambda: mg.arange(0, 1, 0), ValueError, "step must not be 0"),
         (lambda: mg.arange(3, 1), ValueError, "step must lead from start 3 to end 1, got 1"),

@@ -215,7 +215,7 @@ def test_the_gradient_of_dropout_is_its_mask():
         (lambda: mg.multinomial(mg.ones(2), 3), "without replacement, at most 2, got 3"),
         (lambda: mg.randint(3, 3, (2,)), "low must be < high, got 3 and 3"),
         (lambda: mg.randn(-2), "shape must be lengths ≥ 0, got"),
-        (lambda: mg.dropout(mg.ones(2), 1.5), r"p must lie in \[0, 1\], got 1.5"),
+        (lambda: mg.dropout(mg.ones(2), 1.5), r"p must be a number in \[0, 1\], got 1.5"),
     ],
 )
 def test_a_wrong_argument_is_named_in_one_line(wrong, words):
