@@ -167,8 +167,7 @@ def layer_norm(
     check_float("layer_norm", input)
     if input.dtype is FLOAT16:
         return in_float32(layer_norm, input, normalized_shape, weight, bias, eps)
-    several = isinstance(normalized_shape, (tuple, list))
-    given = normalized_shape if several else (normalized_shape,)
+    given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     shape = tuple([integer("layer_norm: normalized_shape", n) for n in given])
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {input.shape} does not end in {shape}")
