@@ -15,7 +15,7 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["integer", "is_integer", "is_number", "number", "plain_number"]
+__all__ = ["integer", "is_integer", "is_number", "number", "plain_number", "shown"]
 
 
 def plain_number(value: Any) -> int | float | None:
@@ -75,7 +75,7 @@ def number(
             return float(plain)
     error = TypeError if plain is None else ValueError
     accepted = _range(low, below, above, high)
-    raise error(f"{name} must be a number{accepted}, got {_shown(value)}")
+    raise error(f"{name} must be a number{accepted}, got {shown(value)}")
 
 
 def integer(name: str, value: Any, low: int | None = None) -> int:
@@ -90,7 +90,7 @@ def integer(name: str, value: Any, low: int | None = None) -> int:
         return plain
     error = ValueError if type(plain) is int else TypeError
     accepted = "" if low is None else f" ≥ {low}"
-    raise error(f"{name} must be an integer{accepted}, got {_shown(value)}")
+    raise error(f"{name} must be an integer{accepted}, got {shown(value)}")
 
 
 def _range(low: float, below: float, above: bool, high: float | None) -> str:
@@ -104,7 +104,7 @@ def _range(low: float, below: float, above: bool, high: float | None) -> str:
     return " " + " and ".join(bounds) if bounds else " that is finite"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """What came, in one line."""
     if getattr(value, "requires_grad", False):
         return "a tensor that requires grad; pass x.item() if its gradient may be lost"

@@ -19,7 +19,7 @@ import numpy as np
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
 from minigen.backends import Array, active
-from minigen.numeric import is_number, number
+from minigen.numeric import is_number, number, shown
 from minigen.ops.random import Generator, default_generator
 
 __all__ = [
@@ -69,7 +69,7 @@ def normal_(
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """``val`` everywhere."""
     if not is_number(val):
-        raise TypeError(f"val must be a number, got {val!r}")
+        raise TypeError(f"val must be a number, got {shown(val)}")
     return _write(tensor, val)
 
 

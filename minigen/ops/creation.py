@@ -9,7 +9,7 @@ import numpy as np
 from minigen.autograd.mode import is_grad_enabled
 from minigen.autograd.tensor import DEFAULT_DTYPE, Tensor
 from minigen.backends import active
-from minigen.numeric import integer, is_integer, is_number, plain_number
+from minigen.numeric import integer, is_integer, is_number, plain_number, shown
 from minigen.ops._arguments import unpack
 
 __all__ = [
@@ -108,7 +108,7 @@ def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _filled(size: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool) -> Tensor:
     if not (is_number(value) or isinstance(value, (bool, np.bool_))):
-        raise TypeError(f"fill_value must be a number, got {value!r}")
+        raise TypeError(f"fill_value must be a number, got {shown(value)}")
     array = active.backend.xp.full(size, value, dtype=DEFAULT_DTYPE if dtype is None else dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
@@ -213,7 +213,7 @@ def linspace(
 def _number(value: Any) -> Any:
     """A Python number, also of a one-element tensor or a NumPy number."""
     if (plain := plain_number(value)) is None:
-        raise TypeError(f"a bound must be a number without grad, got {value!r}")
+        raise TypeError(f"a bound must be a number, got {shown(value)}")
     return plain
 
 
