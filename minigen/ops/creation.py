@@ -32,10 +32,10 @@ __all__ = [
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A leaf tensor on the active backend with a copy of ``data``.
 
-        Args:
-            data: a number, nested lists, a NumPy array, an array of the backend, or a tensor.
-            dtype: by default that of an array; float32 for Python floats, int64 for integers.
-            requires_grad: whether to compute gradients for it (floating-point only).
+    Args:
+        data: a number, nested lists, a NumPy array, an array of the backend, or a tensor.
+        dtype: by default that of an array; float32 for Python floats, int64 for integers.
+        requires_grad: whether to compute gradients for it (floating-point only).
 
     Raises:
         RuntimeError: ``data`` is or holds a tensor that requires grad: a leaf has no history.
