@@ -27,9 +27,11 @@ from minigen.ops.coupling import *
 from minigen.ops.creation import *
 from minigen.ops.dense import *
 from minigen.ops.diagonal import *
+from minigen.ops.distance import *
 from minigen.ops.einsum import *
 from minigen.ops.elementwise import *
 from minigen.ops.indexing import *
+from minigen.ops.instance_norm import *
 from minigen.ops.linalg import *
 from minigen.ops.loss import *
 from minigen.ops.masking import *
@@ -40,6 +42,7 @@ from minigen.ops.prod import *
 from minigen.ops.random import *
 from minigen.ops.reduction import *
 from minigen.ops.shape import *
+from minigen.ops.special import *
 from minigen.ops.time_first import *
 from minigen.ops.unfold import *
 from minigen.serialization import load, save

@@ -11,10 +11,14 @@ from minigen.ops.activation import (
     elu,
     gelu,
     glu,
+    hardtanh,
     leaky_relu,
     logsigmoid,
+    mish,
+    prelu,
     relu,
     relu6,
+    selu,
     sigmoid,
     silu,
     softplus,
@@ -23,18 +27,23 @@ from minigen.ops.activation import (
 from minigen.ops.attention import scaled_dot_product_attention
 from minigen.ops.batch_norm import batch_norm
 from minigen.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from minigen.ops.distance import cosine_similarity, normalize
 from minigen.ops.indexing import embedding, one_hot
+from minigen.ops.instance_norm import instance_norm
 from minigen.ops.linalg import linear
 from minigen.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
     l1_loss,
     mse_loss,
     nll_loss,
     smooth_l1_loss,
 )
-from minigen.ops.normalization import group_norm, instance_norm, layer_norm
+from minigen.ops.normalization import group_norm, layer_norm, rms_norm
 from minigen.ops.pooling import (
     adaptive_avg_pool2d,
     avg_pool2d,
@@ -58,16 +67,21 @@ __all__ = [
     "conv2d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
     "fold",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
+    "hardtanh",
+    "huber_loss",
     "instance_norm",
     "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -75,15 +89,20 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -14,9 +14,10 @@ from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
 from minigen.numeric import number
 from minigen.ops.creation import ones, zeros
-from minigen.ops.normalization import group_norm, instance_norm, layer_norm
+from minigen.ops.instance_norm import instance_norm
+from minigen.ops.normalization import group_norm, layer_norm, rms_norm
 
-__all__ = ["GroupNorm", "InstanceNorm2d", "LayerNorm"]
+__all__ = ["GroupNorm", "InstanceNorm2d", "LayerNorm", "RMSNorm"]
 
 
 class LayerNorm(Module):
@@ -54,6 +55,43 @@ class LayerNorm(Module):
         if input.shape[-len(shape) :] != shape:
             raise ValueError(f"LayerNorm: input must end in {shape}, got shape {input.shape}")
         return layer_norm(input, shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The shape."""
+        return f"{self.normalized_shape}, eps={self.eps}"
+
+
+class RMSNorm(Module):
+    """Divide by the root mean square of the last dimensions (Zhang and Sennrich 2019).
+
+    Args:
+        normalized_shape: lengths of the dimensions to normalize over.
+        eps: added to the mean square; by default the spacing of numbers at 1 in the input's dtype.
+        elementwise_affine: whether a scale is learned.
+
+    Attributes:
+        weight: of shape ``normalized_shape``, starts as ones; or None.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+    ) -> None:
+        super().__init__()
+        count = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
+        shape = lengths("RMSNorm", normalized_shape, count, "normalized_shape", 1)
+        self.normalized_shape, self.eps = shape, eps
+        self.weight = Parameter(ones(shape)) if elementwise_affine else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, *normalized_shape) -> the same."""
+        need_tensor("RMSNorm", input)
+        shape = self.normalized_shape
+        if input.shape[-len(shape) :] != shape:
+            raise ValueError(f"RMSNorm: input must end in {shape}, got shape {input.shape}")
+        return rms_norm(input, shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """The shape."""
@@ -128,7 +166,7 @@ class InstanceNorm2d(Module):
         need_channels("InstanceNorm2d", input, self.num_features, (3, 4), -3)
         if input.ndim == 3:
             return self.forward(input.unsqueeze(0)).squeeze(0)
-        return instance_norm(input, self.weight, self.bias, self.eps)
+        return instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
 
     def extra_repr(self) -> str:
         """The sizes."""

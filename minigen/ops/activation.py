@@ -23,10 +23,14 @@ __all__ = [
     "erf",
     "gelu",
     "glu",
+    "hardtanh",
     "leaky_relu",
     "logsigmoid",
+    "mish",
+    "prelu",
     "relu",
     "relu6",
+    "selu",
     "sigmoid",
     "silu",
     "softplus",
@@ -142,7 +146,7 @@ sigmoid.rules(x=lambda f, g, out: g * (out * (1 - out)))
 
 def logsigmoid(input: Tensor) -> Tensor:
     """``ln sigmoid(x)`` = -softplus(-x)."""
-    return -softplus(-input)
+    return -_softplus(-input)
 
 
 @primitive(name="softplus")
@@ -158,11 +162,14 @@ def _softplus(b, x):
 _softplus.rules(x=lambda f, g, x: g * f.sigmoid(x))
 
 
-def softplus(input: Tensor, beta: float = 1.0) -> Tensor:
-    """``ln(1 + e^(βx)) / β``: a smooth ReLU."""
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``ln(1 + e^(βx)) / β``: a smooth ReLU; ``x`` itself where βx > ``threshold``."""
     if not beta > 0:
         raise ValueError(f"beta must be > 0, got {beta}")
-    return _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
+    out = _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
+    if threshold >= 20 and input.dtype.itemsize <= 4:  # no digit of e^-20 is left beside 20
+        return out
+    return functions.where(input * beta > threshold, input, out)
 
 
 @primitive
@@ -197,20 +204,59 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * functions.sigmoid(gate)
 
 
-def relu6(input: Tensor) -> Tensor:
-    """``min(max(x, 0), 6)``; slope 0 at 0 and at 6."""
-    return _relu6(input)
-
-
-@primitive(name="relu6", piecewise=True)
-def _relu6(b, x):
-    """``min(max(x, 0), 6)``."""
+@primitive(name="hardtanh", piecewise=True)
+def _hardtanh(b, x, *, low, high):
+    """``min(max(x, low), high)``."""
     if x.dtype.kind == "b":
         raise TypeError("x must hold numbers, got booleans")
-    return b.xp.clip(x, 0, 6)
+    return b.xp.clip(x, low, high)
 
 
-_relu6.rules(x=lambda f, g, x: f.where(f.logical_or(x <= 0, x >= 6), 0.0, g))
+_hardtanh.rules(x=lambda f, g, x, low, high: f.where((x > low) & (x < high), g, 0.0))
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """``min(max(x, min_val), max_val)``; slope 1 between the two, 0 at them (``clamp``: 1)."""
+    if not min_val <= max_val:
+        raise ValueError(f"hardtanh: min_val must be ≤ max_val, got {min_val} and {max_val}")
+    return _hardtanh(input, low=min_val, high=max_val)
+
+
+def relu6(input: Tensor) -> Tensor:
+    """``min(max(x, 0), 6)``; slope 0 at 0 and at 6."""
+    return _hardtanh(input, low=0, high=6)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def selu(input: Tensor) -> Tensor:
+    """``λ·x`` if x > 0, else ``λ·α·(eˣ - 1)``; λ ≈ 1.0507, α ≈ 1.6733.
+
+    With them, layers keep mean 0 and variance 1 by themselves; Klambauer et al. 2017.
+    """
+    return SELU_SCALE * _elu(input, alpha=SELU_ALPHA)
+
+
+def mish(input: Tensor) -> Tensor:
+    """``x · tanh(softplus(x))``; Misra 2019."""
+    return input * functions.tanh(_softplus(input))
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``x`` if x > 0, else ``weight · x``; at 0 the slope is the negative side's. He et al. 2015.
+
+    Args:
+        input: (N, C, …), or any shape.
+        weight: learned slopes, (1,) for all or (C,) for the channels.
+    """
+    if weight.ndim > 1 or (weight.numel() != 1 and input.shape[1:2] != weight.shape):
+        raise ValueError(f"prelu: weight {weight.shape} does not fit the channels of {input.shape}")
+    if weight.numel() != 1:
+        weight = weight.reshape(1, -1, *[1] * (input.ndim - 2))  # (C,) -> (1, C, 1, …)
+    elif weight.ndim:
+        weight = weight.reshape(())
+    return functions.where(input > 0, input, weight * input)
 
 
 swish = silu

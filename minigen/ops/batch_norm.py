@@ -174,12 +174,12 @@ def batch_norm(
     out, middle, variance = way(input, weight, bias, eps=number("eps", eps))
     if running_mean is not None and running_var is not None:
         unbiased = variance.data * np.float64(count / (count - 1)).item()
-        _follow(running_mean, middle.data, momentum)
-        _follow(running_var, unbiased, momentum)
+        follow(running_mean, middle.data, momentum)
+        follow(running_var, unbiased, momentum)
     return out
 
 
-def _follow(running: Tensor, batch: Any, momentum: float) -> None:
+def follow(running: Tensor, batch: Any, momentum: float) -> None:
     """Move a running statistic towards the batch's, in place."""
     writes.note_write(running.data)
     running.data *= 1 - momentum

@@ -29,6 +29,9 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
     "l1_loss",
     "mse_loss",
     "nll_loss",
@@ -51,7 +54,7 @@ def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
         raise ValueError(f"{name}: input {input.shape} and target {target.shape} must agree")
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """``(input - target)²``."""
     if input.dtype is FLOAT16:
         return in_float32(mse_loss, input, target, reduction)
@@ -60,7 +63,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduce(functions.square(input - target), reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """``|input - target|``."""
     if input.dtype is FLOAT16:
         return in_float32(l1_loss, input, target, reduction)
@@ -69,7 +72,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def smooth_l1_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
+    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
     """With d = |input - target|: ``d²/2β`` if d < β, else ``d - β/2``."""
     if input.dtype is FLOAT16:
@@ -79,11 +82,97 @@ def smooth_l1_loss(
     if beta < 0:
         raise ValueError(f"beta must be ≥ 0, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     d = functions.absolute(input - target)
     near = d < beta
     quadratic = functions.square(functions.where(near, d, 0.0)) * (0.5 / beta)
     return _reduce(functions.where(near, quadratic, d - 0.5 * beta), reduction)
+
+
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
+) -> Tensor:
+    """With d = |input - target|: ``d²/2`` if d ≤ δ, else ``δ(d - δ/2)``. Huber 1964."""
+    _same_shape("huber_loss", input, target)
+    if not delta > 0:
+        raise ValueError(f"delta must be > 0, got {delta}")
+    d = functions.absolute(input - target)
+    near = d <= delta
+    quadratic = functions.square(functions.where(near, d, 0.0)) * 0.5
+    return _reduce(functions.where(near, quadratic, delta * (d - 0.5 * delta)), reduction)
+
+
+# ---------------------------------------------------------------- distributions
+
+
+def kl_div(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """``t·(ln t - input)``, whose sum is KL(t ‖ q) for a distribution t and input = ln q.
+
+    Args:
+        input: logarithms of probabilities.
+        target: probabilities, or their logarithms with ``log_target``; a t of 0 adds 0.
+        reduction: ``batchmean`` (the sum over the length of the first dimension: the mean of the
+            divergences), ``mean`` (over all *elements*, which is no divergence), ``sum``, ``none``.
+    """
+    _same_shape("kl_div", input, target)
+    if log_target:
+        loss = functions.exp(target) * (target - input)
+    else:
+        loss = functions.xlogy(target, target) - target * input
+    if reduction == "batchmean":
+        return sum_over(loss) * (1 / input.shape[0]) if input.ndim else loss
+    return _reduce(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """``½(ln v + (input - target)²/v)``, v = max(var, eps): -ln N(target; input, v) but a constant.
+
+    Args:
+        input: means.
+        target: of the same shape.
+        var: variances ≥ 0, of the same shape, without the last dimension, or one for all. Below
+            ``eps`` they get the gradient at ``eps``, as in PyTorch.
+        full: with the constant, ½ ln 2π.
+        eps: the smallest variance.
+        reduction: ``mean``, ``sum`` or ``none``.
+
+    Raises:
+        ValueError: shapes do not fit, or (looked at on the CPU) a variance is negative.
+    """
+    _same_shape("gaussian_nll_loss", input, target)
+    v = _variances(var, input, eps)
+    loss = 0.5 * (functions.log(v) + functions.square(input - target) / v)
+    return _reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+def _variances(var: Tensor | float, input: Tensor, eps: float) -> Tensor:
+    """max(var, eps) in a shape that broadcasts to the input's; slope 1 also where eps is larger."""
+    if isinstance(var, Tensor):
+        v = var
+    else:
+        v = Tensor(active.backend.xp.full((), var, dtype=input.dtype))
+    if v.ndim and v.shape != input.shape:
+        if v.shape == input.shape[:-1]:
+            v = v.unsqueeze(-1)
+        if v.shape != (*input.shape[:-1], 1):
+            raise ValueError(f"gaussian_nll_loss: var {v.shape} does not fit {input.shape}")
+    if active.backend.name == "numpy" and v.numel():
+        active.backend.run(_refuse_negative, v.data)
+    return v + (functions.clip(v, min=eps, max=None) - v).detach()
+
+
+def _refuse_negative(var: Array) -> None:
+    if var.min() < 0:
+        raise ValueError(f"gaussian_nll_loss: var must be ≥ 0, got {var.min():.6g}")
 
 
 # ---------------------------------------------------------------- binary
@@ -149,6 +238,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -184,7 +274,9 @@ def binary_cross_entropy_with_logits(
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
-def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
     """``-t·ln p - (1-t)·ln(1-p)`` from the probability p.
 
     As in PyTorch, logarithms are cut at -100, and the slope (p - t)/(p(1 - p)) goes on where they
@@ -199,7 +291,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
     _same_shape("binary_cross_entropy", input, target)
     check_float("binary_cross_entropy", input)
     _check_probabilities(input)
-    return _reduce(_binary_cross_entropy(input, target), reduction)
+    loss = _binary_cross_entropy(input, target)
+    return _reduce(loss if weight is None else loss * weight, reduction)
 
 
 def _check_probabilities(p: Tensor) -> None:
@@ -243,6 +336,7 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
@@ -253,7 +347,13 @@ def nll_loss(
     if input.dtype is FLOAT16:
         return in_float32(nll_loss, input, target, weight, ignore_index, reduction)
     if input.ndim == 1:
-        loss = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
+        loss = nll_loss(
+            input.reshape(1, -1),
+            target.reshape(1),
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+        )
         return loss.reshape(())
     check_float("nll_loss", input)
     if target.dtype.kind not in "iu":
@@ -290,6 +390,7 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -328,7 +429,7 @@ def cross_entropy(
     # What a row holds that counts nothing is nothing to the gradient either, infinite or NaN.
     used = target != ignore_index
     log_p = log_softmax(functions.where(used.unsqueeze(dim), input, 0.0), dim)
-    loss = nll_loss(log_p, target, weight, ignore_index, reduction)
+    loss = nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
     if not label_smoothing:
         return loss
     even = _smooth_term(log_p, target, weight, ignore_index, reduction, dim)
@@ -393,7 +494,9 @@ def _cross_entropy_of_probabilities(
 def _mean_cross_entropy_reference(x: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
     """The definition: the mean of -ln softmax at the target, over rows that count."""
     used = (target != ignore_index).unsqueeze(1)  # (N, 1)
-    return nll_loss(log_softmax(functions.where(used, x, 0.0), 1), target, None, ignore_index)
+    return nll_loss(
+        log_softmax(functions.where(used, x, 0.0), 1), target, ignore_index=ignore_index
+    )
 
 
 @kernel

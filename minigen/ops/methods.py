@@ -26,6 +26,7 @@ from minigen.ops import (
     prod,
     reduction,
     shape,
+    special,
 )
 
 _METHODS = {
@@ -36,7 +37,8 @@ _METHODS = {
     comparison: "isnan isinf isfinite allclose equal eq ne lt le gt ge not_equal less less_equal "
     "greater greater_equal logical_and logical_or logical_not",
     masking: "masked_fill masked_select nonzero",
-    activation: "relu tanh sigmoid softplus erf",
+    activation: "relu tanh sigmoid erf",
+    special: "erfinv logit xlogy",
     reduction: "sum mean var std amax amin max min argmax argmin cumsum any all "
     "logsumexp softmax log_softmax",
     shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to "

@@ -16,6 +16,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd.fused import fused
 from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
@@ -26,7 +28,7 @@ from minigen.ops.kernel import kernel
 from minigen.ops.reduction import mean
 from minigen.ops.summation import dots, mean_of, sum_columns, sum_rows
 
-__all__ = ["group_norm", "instance_norm", "layer_norm"]
+__all__ = ["group_norm", "layer_norm", "rms_norm"]
 
 
 def _standardize_reference(x: Tensor, *, dim: tuple[int, ...], eps: float) -> Tensor:
@@ -179,6 +181,37 @@ def layer_norm(
     return _layer_norm(input, weight, bias, count=len(shape), eps=number("eps", eps))
 
 
+def rms_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """``x / √(mean(x²) + eps) · weight`` over the last dimensions. Zhang and Sennrich 2019.
+
+    Layer norm without the mean and without a shift.
+
+    Args:
+        input: (…, *normalized_shape).
+        normalized_shape: lengths of the last dimensions to normalize over.
+        weight: of shape ``normalized_shape``, or None.
+        eps: added to the mean square; by default the spacing of numbers at 1 in this dtype.
+    """
+    check_float("rms_norm", input)
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"rms_norm: input {input.shape} does not end in {shape}")
+    if weight is not None and weight.shape != shape:
+        raise ValueError(f"rms_norm: weight must have shape {shape}, got {weight.shape}")
+    eps = float(np.finfo(input.dtype).eps) if eps is None else number("eps", eps)
+    if input.dtype is FLOAT16:  # whose squares would overflow
+        return in_float32(rms_norm, input, shape, weight, eps)
+    if not input.numel():
+        return _scale_and_shift(functions.alias(input), weight, None)
+    size = mean(functions.square(input), tuple(range(-len(shape), 0)), keepdim=True)
+    return _scale_and_shift(input * functions.rsqrt(size + eps), weight, None)
+
+
 # ---------------------------------------------------------------- the others
 
 
@@ -218,29 +251,3 @@ def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor
         None if weight is None else weight.reshape(shape),
         None if bias is None else bias.reshape(shape),
     )
-
-
-def instance_norm(
-    input: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Normalize each channel of each sample over its places: (N, C, …). Ulyanov et al. 2016.
-
-    Raises:
-        ValueError: there is only one place, whose variance is 0.
-    """
-    check_float("instance_norm", input)
-    if input.dtype is FLOAT16:
-        return in_float32(instance_norm, input, weight, bias, eps)
-    if input.ndim < 3:
-        raise ValueError(f"instance_norm: input must have shape (N, C, …), got {input.shape}")
-    if math.prod(input.shape[2:]) == 1:
-        raise ValueError(f"instance_norm needs more than one place per channel, got {input.shape}")
-    check_vector("instance_norm", "weight", weight, input.shape[1])
-    check_vector("instance_norm", "bias", bias, input.shape[1])
-    out = functions.alias(input)
-    if input.numel():
-        out = _standardize(input, dim=tuple(range(2, input.ndim)), eps=number("eps", eps))
-    return per_channel(out, weight, bias)

@@ -108,8 +108,69 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "Sigmoid": ("sigmoid", {}),
     "Tanh": ("tanh", {}),
     "Softplus": ("softplus", {"beta": st.sampled_from([1.0, 2.0])}),
+    "SELU": ("selu", {}),
+    "Mish": ("mish", {}),
+    "Hardtanh": ("hardtanh", {"min_val": st.just(-0.5), "max_val": st.sampled_from([0.5, 1.0])}),
     "Softmax": ("softmax", {"dim": st.sampled_from([1, -1])}),
     "LogSoftmax": ("log_softmax", {"dim": st.sampled_from([1, -1])}),
+}
+
+
+@st.composite
+def _learned_slope(draw: Any, n: int) -> LayerCase:
+    return LayerCase((draw(st.sampled_from([1, 4])),), {}, (_numbers(draw, n, 4, draw(_few)),))
+
+
+# ---------------------------------------------------------------- losses
+
+
+def _pair(target: str = "any", **options: Any) -> Any:
+    """Input and target of a loss of two tensors of one shape, and sometimes variances."""
+
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        x, t, v = (_numbers(draw, n, 3) for _ in range(3))
+        if target == "unit":
+            t = np.abs(t) / 2.5
+        if target == "units":
+            x, t = np.abs(x) / 2.5 + 0.1, np.abs(t) / 2.5
+        chosen = {name: draw(s) for name, s in options.items()}
+        chosen["reduction"] = draw(st.sampled_from(["mean", "sum", "none"]))
+        return LayerCase((), chosen, (x, t, np.abs(v) + 0.1) if target == "variance" else (x, t))
+
+    return cases
+
+
+def _classified(**options: Any) -> Any:
+    """Logits (N, 4) and class indices."""
+
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        rng = np.random.default_rng(draw(st.integers(0, 999)))
+        chosen = {name: draw(s) for name, s in options.items()}
+        chosen["reduction"] = draw(st.sampled_from(["mean", "sum", "none"]))
+        return LayerCase((), chosen, (_numbers(draw, n, 4), rng.integers(0, 4, (n,))))
+
+    return cases
+
+
+_PAIR_LOSSES = {
+    "MSELoss": ("mse_loss", _pair()),
+    "L1Loss": ("l1_loss", _pair()),
+    "SmoothL1Loss": ("smooth_l1_loss", _pair(beta=st.sampled_from([0.5, 1.0]))),
+    "HuberLoss": ("huber_loss", _pair(delta=st.sampled_from([0.5, 1.0]))),
+    "KLDivLoss": ("kl_div", _pair("unit", log_target=st.just(False))),
+    "GaussianNLLLoss": (
+        "gaussian_nll_loss",
+        _pair("variance", full=_flag, eps=st.sampled_from([1e-6, 0.01])),
+    ),
+    "BCELoss": ("binary_cross_entropy", _pair("units")),
+    "BCEWithLogitsLoss": ("binary_cross_entropy_with_logits", _pair("unit")),
+    "NLLLoss": ("nll_loss", _classified(ignore_index=st.sampled_from([-100, 9]))),
+    "CrossEntropyLoss": (
+        "cross_entropy",
+        _classified(label_smoothing=st.sampled_from([0.0, 0.2]), ignore_index=st.just(-100)),
+    ),
 }
 
 
@@ -251,6 +312,12 @@ def _layer_norm(draw: Any, n: int) -> LayerCase:
 
 
 @st.composite
+def _rms_norm(draw: Any, n: int) -> LayerCase:
+    case = draw(_layer_norm(n))
+    return dataclasses.replace(case, options={**case.options, "eps": 1e-5})
+
+
+@st.composite
 def _group_norm(draw: Any, n: int) -> LayerCase:
     groups, each = draw(_few), draw(_few)
     options = {"affine": draw(_flag)}
@@ -370,6 +437,11 @@ SPECS = [
         LayerSpec(name, _elementwise(**options), truths.op(op))
         for name, (op, options) in _ACTIVATIONS.items()
     ),
+    LayerSpec("PReLU", _learned_slope, truths.prelu),
+    *(
+        LayerSpec(name, cases, truths.op(op), batched=False)
+        for name, (op, cases) in _PAIR_LOSSES.items()
+    ),
     LayerSpec("Identity", _elementwise(), truths.identity),
     LayerSpec("Flatten", _elementwise(), truths.flatten),
     LayerSpec("Unflatten", _unflatten, truths.unflatten),
@@ -410,6 +482,7 @@ SPECS = [
     ),
     LayerSpec("PixelUnshuffle", _images((2,)), truths.op("pixel_unshuffle", "downscale_factor")),
     LayerSpec("LayerNorm", _layer_norm, truths.layer_norm, wrong=(2, 9)),
+    LayerSpec("RMSNorm", _rms_norm, truths.rms_norm, wrong=(2, 9)),
     LayerSpec("GroupNorm", _group_norm, truths.group_norm, wrong=(2, 11, 2)),
     LayerSpec("InstanceNorm2d", _instance_norm, truths.instance_norm, wrong=(2, 9, 3, 3)),
     LayerSpec("BatchNorm1d", _batch_norm((), (3,)), truths.batch_norm, batched=False, wrong=(2, 9)),

@@ -180,6 +180,17 @@ def group_norm(state: State, inputs: Any, groups: int, channels: int, affine: bo
     return scaled(state, standardized(grouped, (2,)).reshape(x.shape))
 
 
+def rms_norm(state: State, inputs: Any, shape: Any, elementwise_affine: bool, eps: float) -> Any:
+    x = inputs[0]
+    size = (x**2).mean(tuple(range(-len(shape), 0)), keepdims=True)
+    return x / np.sqrt(size + eps) * (state["weight"] if elementwise_affine else 1)
+
+
+def prelu(state: State, inputs: Any, parameters: int) -> Any:
+    x, weight = inputs[0], state["weight"].reshape(-1, 1)  # beside (N, C, L)
+    return np.where(x > 0, x, weight * x)
+
+
 def instance_norm(state: State, inputs: Any, channels: int, affine: bool) -> Any:
     return scaled(state, standardized(inputs[0], (2, 3)))
 

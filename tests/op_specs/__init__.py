@@ -9,6 +9,7 @@ from . import (
     convolution,
     coupling,
     diagonal,
+    distance,
     elementwise,
     images,
     indexing,
@@ -20,6 +21,7 @@ from . import (
     recurrent,
     reduction,
     shape,
+    special,
     time_first,
 )
 from .core import Case, Spec
@@ -32,6 +34,8 @@ SPECS: list[Spec] = [
     *prod.SPECS,
     *diagonal.SPECS,
     *shape.SPECS,
+    *special.SPECS,
+    *distance.SPECS,
     *indexing.SPECS,
     *linalg.SPECS,
     *recurrent.SPECS,

@@ -24,6 +24,7 @@ from .core import (
     broadcastable,
     masks,
     resolve,
+    shapes,
     torch,
     torch_scalar,
     unary,
@@ -67,9 +68,14 @@ UNARY = [
     one("clone", REAL, np.copy),
     one("relu", SMOOTH_AT_0, lambda x: np.maximum(x, 0)),
     one(
-        "relu6", Domain(-2, 8, avoid=(0.0, 6.0)), lambda x: np.clip(x, 0, 6), ops=(),
+        "relu6", Domain(-2, 8, avoid=(0.0, 6.0)), lambda x: np.clip(x, 0, 6), ops=("hardtanh",),
         torch="nn.functional.relu6", integers=False,
     ),
+    one("selu", SMOOTH_AT_0, lambda x: 1.0507009873554805 * np.where(
+            x > 0, x, 1.6732632423543772 * np.expm1(x)),
+        torch="nn.functional.selu", ops=(), integers=False),
+    one("mish", REAL, lambda x: x * np.tanh(np.log1p(np.exp(x))),
+        torch="nn.functional.mish", ops=(), integers=False),
     one("silu", REAL, lambda x: x * _sigmoid(x), "swish", torch="nn.functional.silu",
          integers=False),
     one("logsigmoid", Domain(-5, 5), lambda x: np.log(_sigmoid(x)), ops=(),
@@ -79,6 +85,13 @@ UNARY = [
     one("ceil", Domain(-3, 3), np.ceil, differentiable=False),
     one("round", Domain(-3, 3), np.round, differentiable=False),
 ]  # fmt: skip
+
+
+@st.composite
+def _slopes(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=2, max_dims=4, min_side=1)), SMOOTH_AT_0))
+    return Case((x, draw(arrays((draw(st.sampled_from([1, x.shape[1]])),)))))
+
 
 WITH_OPTIONS = [
     Spec(
@@ -108,10 +121,33 @@ WITH_OPTIONS = [
     ),
     Spec(
         "softplus",
-        unary(REAL, {"beta": st.sampled_from([0.5, 1.0, 3.0])}),
-        numpy=lambda x, beta: np.log1p(np.exp(beta * x)) / beta,
+        unary(
+            Domain(avoid=(1 / 3,)),
+            {"beta": st.sampled_from([1.0, 3.0]), "threshold": st.sampled_from([20.0, 1.0])},
+        ).filter(lambda case: case.options["beta"] == 3 or case.options["threshold"] == 20),
+        numpy=lambda x, beta=1.0, threshold=20.0: np.where(
+            beta * x > threshold, x, np.log1p(np.exp(beta * x)) / beta
+        ),
         torch="nn.functional.softplus",
         ops=("softplus",),
+    ),
+    Spec(
+        "hardtanh",
+        unary(Domain(-2, 2, avoid=(-1.0, -0.5, 1.5, 1.0)))
+        | unary(
+            Domain(-2, 2, avoid=(-0.5, 1.5)), {"min_val": st.just(-0.5), "max_val": st.just(1.5)}
+        ),
+        numpy=lambda x, min_val=-1.0, max_val=1.0: np.clip(x, min_val, max_val),
+        torch="nn.functional.hardtanh",
+        ops=("hardtanh",),
+    ),
+    Spec(
+        "prelu",
+        _slopes(),
+        numpy=lambda x, w: np.where(
+            x > 0, x, x * (w.reshape(-1, *[1] * (x.ndim - 2)) if w.size > 1 else w.reshape(()))
+        ),
+        torch=lambda x, w: torch.nn.functional.prelu(x, w),
     ),
     Spec(
         "clamp",

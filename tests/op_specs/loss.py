@@ -43,6 +43,47 @@ def _np_smooth(x: Any, t: Any, reduction: str, beta: float) -> Any:
     return _reduced(loss, reduction)
 
 
+def _np_huber(x: Any, t: Any, reduction: str, delta: float) -> Any:
+    d = np.abs(x - t)
+    return _reduced(np.where(d <= delta, 0.5 * d**2, delta * (d - 0.5 * delta)), reduction)
+
+
+@st.composite
+def _divergence(draw: Any) -> Case:
+    log_target = draw(st.booleans())
+    case = draw(_pairs(REAL, REAL if log_target else UNIT, log_target=st.just(log_target)))
+    if draw(st.booleans()) and case.arrays[0].ndim:
+        return Case(case.arrays, {**case.options, "reduction": "batchmean"})
+    return case
+
+
+def _np_kl(x: Any, t: Any, reduction: str, log_target: bool) -> Any:
+    loss = np.exp(t) * (t - x) if log_target else t * (np.log(t) - x)
+    return loss.sum() / len(x) if reduction == "batchmean" else _reduced(loss, reduction)
+
+
+@st.composite
+def _gaussian(draw: Any) -> Case:
+    """Variances for each element, for each row, or one for all; some below eps."""
+    case = draw(_pairs(full=st.booleans(), eps=st.sampled_from([1e-6, 0.5])))
+    shape = case.arrays[0].shape
+    shapes_of_var = [shape, ()]
+    if len(shape) > 1:  # (PyTorch takes (n,) beside (n, n) for rows, and (n, 1) for the same)
+        shapes_of_var += [shape[:-1], (*shape[:-1], 1)]
+    var = draw(arrays(draw(st.sampled_from(shapes_of_var)), Domain(0.3, 3.0, avoid=(0.5,))))
+    if case.options["eps"] == 0.5:  # the slope below eps is that at eps: no finite difference
+        var = np.asarray(np.maximum(var, 0.6))
+    return Case((*case.arrays, var), case.options)
+
+
+def _np_gaussian(x: Any, t: Any, var: Any, reduction: str, full: bool, eps: float) -> Any:
+    if var.ndim and var.shape == x.shape[:-1]:
+        var = var[..., None]
+    v = np.maximum(var, eps)
+    loss = 0.5 * (np.log(v) + (x - t) ** 2 / v) + (0.5 * np.log(2 * np.pi) if full else 0)
+    return _reduced(loss, reduction)
+
+
 def constants(function: Any) -> Any:
     """Arrays among the options (class weights) become tensors without a gradient."""
 
@@ -94,6 +135,13 @@ PAIRS = [
          torch="nn.functional.smooth_l1_loss", numpy=_np_smooth),
     Spec("smooth_l1_loss", _apart((1.1, 2.0), beta=st.sampled_from([0.5, 1.0])),
          torch="nn.functional.smooth_l1_loss", numpy=_np_smooth),
+    Spec("huber_loss", _apart((0.1, 0.4), delta=st.sampled_from([0.5, 1.0])),
+         torch="nn.functional.huber_loss", numpy=_np_huber),
+    Spec("huber_loss", _apart((1.1, 2.0), delta=st.sampled_from([0.5, 1.0])),
+         torch="nn.functional.huber_loss", numpy=_np_huber),
+    Spec("kl_div", _divergence(), torch="nn.functional.kl_div", numpy=_np_kl),
+    Spec("gaussian_nll_loss", _gaussian(), torch="nn.functional.gaussian_nll_loss",
+         numpy=_np_gaussian),
     Spec("binary_cross_entropy_with_logits", _pairs(Domain(-5, 5, avoid=(0.0,)), UNIT),
          torch="nn.functional.binary_cross_entropy_with_logits", numpy=_np_bce_logits,
          ops=("bce_with_logits", "bce_rows")),
@@ -104,7 +152,7 @@ PAIRS = [
          torch.nn.functional.binary_cross_entropy(x, t.detach(), reduction=reduction)
          + _target_term(x, t, reduction),
          numpy=lambda x, t, reduction: _reduced(
-             -(t * np.log(x) + (1 - t) * np.log(1 - x)), reduction)),
+             -(t * np.log(x) + (1 - t) * np.log(1 - x)), reduction), ops=("binary_cross_entropy",)),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigen as mg
 
-from .core import DISTINCT, UNIT, Case, Spec, arrays, shapes, torch
+from .core import DISTINCT, NONZERO, UNIT, Case, Spec, arrays, shapes, torch
 
 # ---------------------------------------------------------------- normalization
 
@@ -75,6 +75,25 @@ def _np_evaluation(x: Any, mean: Any, variance: Any, w: Any, b: Any, eps: float)
                            1 / np.sqrt(variance + eps), 0 * mean), w, b)  # fmt: skip
 
 
+@st.composite
+def _root_mean_square(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=1, min_side=1, max_side=3)), NONZERO))
+    shape = x.shape[draw(st.integers(0, x.ndim - 1)) :]
+    xs = (x,) if draw(st.booleans()) else (x, draw(arrays(shape)))
+    return Case(xs, {"normalized_shape": shape, "eps": draw(st.sampled_from([1e-5, 0.1]))})
+
+
+def _np_rms(x: Any, w: Any = 1.0, *, normalized_shape: Any, eps: float) -> Any:
+    dims = tuple(range(-len(normalized_shape), 0))
+    return x / np.sqrt((x**2).mean(dims, keepdims=True) + eps) * w
+
+
+@st.composite
+def _running_instance(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes(min_dims=3, max_dims=4, min_side=1, max_side=3))))
+    return Case((x, *[draw(arrays((x.shape[1],), UNIT)) for _ in range(4)]))
+
+
 def _torch_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
     return torch.nn.functional.layer_norm(x, normalized_shape, *(wb or (None, None)), eps=eps)
 
@@ -88,9 +107,18 @@ NORMALIZATION = [
          torch=lambda x, *wb, num_groups, eps: torch.nn.functional.group_norm(
              x, num_groups, *wb, eps=eps)),
     Spec("instance_norm", _normalized("instance"),
+         call=lambda x, *wb, eps: mg.instance_norm(x, None, None, *(wb or (None, None)), eps=eps),
          numpy=lambda x, *wb, eps: _scaled(_standard(x, tuple(range(2, x.ndim)), eps), *wb),
          torch=lambda x, *wb, eps: torch.nn.functional.instance_norm(
              x, None, None, *(wb or (None, None)), eps=eps)),
+    Spec("rms_norm", _root_mean_square(), numpy=_np_rms,
+         call=lambda x, *w, normalized_shape, eps: mg.rms_norm(x, normalized_shape, *w, eps=eps),
+         torch=lambda x, *w, normalized_shape, eps: torch.nn.functional.rms_norm(
+             x, normalized_shape, *w, eps=eps)),
+    Spec("instance_norm", _running_instance(),
+         numpy=lambda x, mean, variance, w, b: _np_evaluation(x, mean, variance, w, b, 1e-3),
+         call=lambda *xs: mg.instance_norm(*xs, False, 0.1, 1e-3),
+         torch=lambda *xs: torch.nn.functional.instance_norm(*xs, False, 0.1, 1e-3)),
     Spec("batch_norm", _normalized("batch"), ops=("normalize_batch",),
          call=lambda x, *wb, eps: mg.batch_norm(
              x, None, None, *(wb or (None, None)), training=True, eps=eps),
