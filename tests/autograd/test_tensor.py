@@ -186,7 +186,11 @@ def test_pytorch_shares_memory_by_dlpack_both_ways():
         (lambda x: mg.clamp(x), ValueError, "clamp needs min or max"),
         (lambda x: mg.elu(x, -1), ValueError, "alpha must be > 0, got -1"),
         (lambda x: mg.mse_loss(x, mg.ones(2)), ValueError, r"\(2, 3\) and target \(2,\) must"),
-        (lambda x: mg.mse_loss(x, x, reduction="avg"), ValueError, "reduction must be 'mean', 'sum' or"),
+        (
+            lambda x: mg.mse_loss(x, x, reduction="avg"),
+            ValueError,
+            "reduction must be 'mean'",
+        ),
         (lambda x: mg.cross_entropy(x, mg.tensor([0])), ValueError, r"\(2, 3\)"),
         (
             lambda x: mg.one_hot(mg.tensor([0]), -1),
