@@ -29,7 +29,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from minigen.autograd.mode import mode
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.capture.program import Program
@@ -37,6 +36,7 @@ from minigen.capture.recording import Recording
 from minigen.capture.structure import flatten
 from minigen.errors import UserError
 from minigen.numeric import integer
+from minigen.thread_state import current
 
 if TYPE_CHECKING:
     from minigen.capture.graph import GraphRecording
@@ -81,13 +81,14 @@ class Captured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The step's result: of a plain run, of the recorded run, or of a replay."""
-        if active.recorder is not None or mode.anomaly:  # inside another one; hunting for NaN
+        state = current()
+        if state.recorder is not None or state.anomaly:  # inside another one; hunting for NaN
             return self.step(*args, **kwargs)
         given: list[Any] = []
         arguments, keywords = flatten(args, given), flatten(kwargs, given)
         signature = self._signature(
             (
-                *(active.backend.name, mode.grad_enabled, arguments, keywords),
+                *(state.backend.name, state.grad_enabled, arguments, keywords),
                 tuple([_kind_of(x) for x in given]),
             )
         )
@@ -154,7 +155,7 @@ def _kind_of_recording() -> Any:
 
 def _kind_of(x: Any) -> tuple[Any, ...]:
     """What must be equal for two arguments to share a recording."""
-    array = x.data if isinstance(x, Tensor) else x
+    array = x._data if isinstance(x, Tensor) else x
     layout = None if array.flags.c_contiguous else array.strides
     return isinstance(x, Tensor) and x.requires_grad, array.shape, array.dtype, layout, type(x)
 

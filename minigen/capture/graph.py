@@ -272,7 +272,7 @@ class GraphRecording:
         for part in self._recorder.parts:
             part()
         for tensor, grad in self._gradients:
-            tensor.grad = grad
+            tensor._grad = grad
         if self._noted:
             writes.note_places(self._noted)
         arrays = [
@@ -349,7 +349,7 @@ def _guards(recorder: GraphRecorder) -> list[Guard]:
             guards.append((tensor, "_data", tensor.data))
             guards.append((tensor, "requires_grad", tensor.requires_grad))
         if tensor in recorder.arrived and recorder.arrived[tensor] is entry.grad:
-            guards.append((tensor, "grad", entry.grad))
+            guards.append((tensor, "_grad", entry.grad))
     return guards
 
 

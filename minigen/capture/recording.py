@@ -118,7 +118,7 @@ class Recording:
         self._plan(recorder, places, outlived)
         used = {id(r.owner) for r in self.program.roots if r.kind != MADE}
         self._guards = list(recorder.guards)
-        self._guards += [(tensor, "grad", grad) for tensor, grad in arrived]
+        self._guards += [(tensor, "_grad", grad) for tensor, grad in arrived]
         for reference in before:
             tensor = reference()
             if tensor is not None and id(owner_of(tensor.data)) in used:
@@ -178,10 +178,10 @@ class Recording:
     def replay(self, given: list[Any]) -> Any:
         """Run the instructions with other inputs."""
         for buffer, x in zip(self._inputs, given):
-            buffer[...] = x.data if isinstance(x, Tensor) else x
+            buffer[...] = x._data if isinstance(x, Tensor) else x
         self.program.run()
         for tensor, grad in self._gradients:
-            tensor.grad = grad
+            tensor._grad = grad
         if self._noted:
             writes.note_places(self._noted)
         return self._results()

@@ -169,12 +169,12 @@ class FlatParameters:
 
     def _fits(self, parameter: Tensor, place: int) -> bool:
         """Whether the buffer is of the parameter's present kind."""
-        return parameter.data.dtype == self.dtype and parameter.data.shape == self.shapes[place]
+        return parameter._data.dtype == self.dtype and parameter._data.shape == self.shapes[place]
 
     def fits(self) -> bool:
         """Whether every parameter is of the dtype and shape that it had when it moved in here."""
         for place, (parameter, view) in enumerate(zip(self.parameters, self._value_views)):
-            if parameter.data is not view and not self._fits(parameter, place):
+            if parameter._data is not view and not self._fits(parameter, place):
                 return False
         return True
 
@@ -213,9 +213,9 @@ class FlatParameters:
             if parameter.grad is None:
                 follows = False
                 continue
-            if not same_array(parameter.data, self._value_views[place]):
+            if not same_array(parameter._data, self._value_views[place]):
                 self._adopt(place)
-            if not same_array(parameter.grad.data, self._grad_views[place]):
+            if not same_array(parameter.grad._data, self._grad_views[place]):
                 self._take_gradient(place, parameter.grad)
             before = found[-1] if follows else None
             if before is not None and self._agree(before.places[0], place):

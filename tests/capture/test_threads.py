@@ -193,3 +193,28 @@ def test_writes_of_many_threads_are_all_known():
         return True
 
     assert all(together(*[lambda s=s: write_and_check(s) for s in range(1, 5)]))
+
+
+def test_a_result_stays_while_another_thread_calls_the_same_captured_step():
+    captured = mg.capture(lambda x: x * 2)
+    for value in (1.0, 2.0, 3.0):
+        result = captured(mg.full((2,), value))
+    together(lambda: [captured(mg.full((2,), 9.0)) for _ in range(4)])
+    assert result.tolist() == [6.0, 6.0]
+
+
+def test_a_thread_computes_while_another_one_captures_a_graph():
+    seen = []
+
+    def other() -> None:
+        with mg.use("strict"):
+            seen.append((mg.ones(2) + 1).tolist())
+
+    def step(x: mg.Tensor) -> mg.Tensor:
+        together(other)
+        return x * 3
+
+    with mg.use("strict"):
+        captured = mg.capture(step)
+        assert [captured(mg.full((1,), v)).item() for v in (1.0, 2.0, 3.0)] == [3.0, 6.0, 9.0]
+    assert seen == [[2.0, 2.0]] * 2

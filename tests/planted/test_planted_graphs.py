@@ -78,7 +78,7 @@ def never_played(original: Any, self: GraphRecording) -> Any:
 
 
 def without_arrivals(original: Any, recorder: Any) -> Any:
-    return [g for g in original(recorder) if g[1] != "grad"]
+    return [g for g in original(recorder) if g[1] != "_grad"]
 
 
 def without_data(original: Any, recorder: Any) -> Any:
