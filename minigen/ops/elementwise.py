@@ -664,9 +664,16 @@ clip_between.rules(
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """``input + weight · (end - input)``: on the line from ``input`` to ``end``."""
+    """``input + weight · (end - input)``: on the line from ``input`` to ``end``.
+
+    Beyond the middle it is counted back from ``end``, so that both ends are met exactly.
+    """
     check_float("lerp", input)
-    return input + weight * (end - input)
+    way = end - input
+    if not isinstance(weight, Tensor):
+        return input + weight * way if -0.5 < weight < 0.5 else end - (1 - weight) * way
+    near = functions.less(absolute(weight), 0.5)
+    return functions.where(near, input + weight * way, end - (1 - weight) * way)
 
 
 # PyTorch's names for the same functions.

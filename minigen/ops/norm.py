@@ -16,6 +16,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.ops._arguments import converted, one_dim, reduced_dims
 from minigen.ops.halves import in_float32
 from minigen.ops.reduction import amax, amin
+from minigen.ops.reduction import any as any_over
 from minigen.ops.reduction import sum as sum_over
 
 __all__ = ["norm"]
@@ -70,8 +71,9 @@ def vector_norm(
     zero = x.detach() == 0
     if ord == 0:
         return sum_over(functions.cast(~zero, dtype=x.dtype), dims, keepdim)
-    if ord < 0:  # a zero makes the norm 0
-        return sum_over(size**ord, dims, keepdim) ** (1 / ord)
+    if ord < 0:  # a zero makes the norm 0, whose gradient is 0
+        total = sum_over(functions.where(zero, 1.0, size) ** ord, dims, keepdim) ** (1 / ord)
+        return functions.where(any_over(zero, dims, keepdim), 0.0, total)
     powers = functions.where(zero, 0.0, functions.where(zero, 1.0, size) ** ord)
     total = sum_over(powers, dims, keepdim)
     none = total.detach() == 0

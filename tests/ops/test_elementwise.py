@@ -82,3 +82,17 @@ def test_an_angle_at_the_origin_has_the_gradient_0():
     by_y, by_x = gradients(mg.arctan2, [0.0, 1.0, 0.0], [0.0, 0.0, 2.0])
     np.testing.assert_allclose(by_y, [0, 0, 0.5])
     np.testing.assert_allclose(by_x, [0, -1, 0])
+
+
+def test_a_line_meets_both_its_ends_and_may_begin_at_infinity():
+    start, end = mg.tensor([1e8, 3.0]), mg.tensor([0.1, 3.0])
+    np.testing.assert_array_equal(mg.lerp(start, end, 1.0).numpy(), np.float32([0.1, 3]))
+    np.testing.assert_array_equal(mg.lerp(start, end, 0.0).numpy(), np.float32([1e8, 3]))
+    np.testing.assert_array_equal(mg.lerp(start, end, mg.tensor([1.0, 0.0])).numpy(), end.numpy())
+    assert mg.lerp(mg.tensor(-INF), mg.tensor(5.0), 0.9).numpy() == -INF
+    weight = mg.tensor([0.25, 0.9, 0.75])
+    x, y, w = (v.requires_grad_() for v in (mg.tensor([1.0, 2, 3]), mg.tensor([3.0, 4, 7]), weight))
+    by_x, by_y, by_w = mg.grad(mg.lerp(x, y, w).sum(), [x, y, w])
+    np.testing.assert_allclose(by_x.numpy(), [0.75, 0.1, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(by_y.numpy(), [0.25, 0.9, 0.75], rtol=1e-6)
+    np.testing.assert_allclose(by_w.numpy(), [2, 2, 4], rtol=1e-6)

@@ -61,3 +61,10 @@ def test_a_norm_of_numbers_with_a_0_among_them_has_a_finite_gradient(p):
 def test_the_slope_of_a_deviation_is_0_where_it_is_0_and_nan_where_it_is_nan():
     _, gradient = value_and_gradient(lambda x: mg.std(x, 1), [[2.0, 2.0], [NAN, 1.0]])
     np.testing.assert_array_equal(gradient, [[0, 0], [NAN, NAN]])
+
+
+@pytest.mark.parametrize("p", [-1, -0.5, -2])
+def test_a_norm_of_negative_order_is_0_where_a_0_is_and_so_is_its_gradient(p):
+    value, gradient = value_and_gradient(lambda x: mg.norm(x, p, dim=1), [[0.0, 3.0], [2.0, 2.0]])
+    np.testing.assert_allclose(value, [0, 2 * 2 ** (1 / p)])
+    np.testing.assert_allclose(gradient, [[0, 0], [2 ** (1 / p - 1) * 1.0] * 2])
