@@ -49,15 +49,19 @@ class Slope(NamedTuple):
     right: float
 
 
-def slope(phi: Callable[[float], Sum], rtol: float, atol: float) -> Slope:
+def slope(
+    phi: Callable[[float], Sum], rtol: float, atol: float, first: float = FIRST_STEP
+) -> Slope:
     """The derivative of ``phi`` at 0, with the largest step at which two estimates agree.
 
     Args:
         phi: a function of one real number.
         rtol: how far the two estimates may differ, relative to the larger one …
         atol: … and absolutely.
+        first: the step to begin with. Many bends, each too slight to part the two estimates, can
+            shift both; a smaller step leaves most of them outside.
     """
-    h = FIRST_STEP
+    h = first
     while True:
         points = {k: phi(k * h) for k in (-4, -2, -1, 1, 2, 4)}
         fine, coarse = _four_points(points, 1, h), _four_points(points, 2, 2 * h)
