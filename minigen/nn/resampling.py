@@ -67,12 +67,14 @@ class AvgPool2d(Module):
         padding: Size = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         super().__init__()
         self.kernel_size = lengths("AvgPool2d", kernel_size, 2, "kernel_size", 1)
         self.stride = lengths("AvgPool2d", stride or kernel_size, 2, "stride", 1)
         self.padding = lengths("AvgPool2d", padding, 2, "padding")
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.divisor_override = divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
@@ -83,6 +85,7 @@ class AvgPool2d(Module):
             self.padding,
             self.ceil_mode,
             self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
@@ -91,11 +94,20 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """The mean over a grid of ``output_size`` cells, whatever the size of the image."""
+    """The mean over a grid of ``output_size`` cells, whatever the size of the image.
 
-    def __init__(self, output_size: Size) -> None:
+    None for one of the two keeps that length.
+    """
+
+    def __init__(self, output_size: int | Sequence[int | None]) -> None:
         super().__init__()
-        self.output_size = lengths("AdaptiveAvgPool2d", output_size, 2, "output_size", 1)
+        if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+            for n in output_size:
+                if n is not None:
+                    lengths("AdaptiveAvgPool2d", n, 1, "output_size", 1)
+            self.output_size = tuple(output_size)
+        else:
+            self.output_size = lengths("AdaptiveAvgPool2d", output_size, 2, "output_size", 1)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, *output_size)."""

@@ -7,6 +7,7 @@ rules here come in pairs, and any order of differentiation follows.
 
 from __future__ import annotations
 
+import numbers
 from functools import lru_cache
 from typing import Any
 
@@ -199,24 +200,35 @@ def scatter_zeros(b, index, like):
     return b.xp.zeros(index.shape, dtype=like.dtype)
 
 
-def _check_index(name: str, x: Tensor, dim: int, index: Any, source: Any = None) -> int:
+def _check_index(name: str, x: Tensor, dim: int, index: Any) -> int:
     if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
         kind = getattr(index, "dtype", type(index).__name__)
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}")
     dim = one_dim(dim, x.ndim)
-    fits = index.ndim == x.ndim and all(
-        n <= m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != dim
-    )
-    if not fits:
-        raise ValueError(
-            f"{name}: index {index.shape} does not fit the tensor {x.shape}, dim {dim}"
-        )
-    if source is not None and (
-        source.ndim != index.ndim or any(n > m for n, m in zip(index.shape, source.shape))
-    ):
-        raise ValueError(f"{name}: index {index.shape} does not fit the source {source.shape}")
-    _check_range(name, index, x.shape[dim])
+    if index.numel():  # an empty one fits everything
+        if not _within(index, x, dim):
+            raise ValueError(
+                f"{name}: index {index.shape} does not fit the tensor {x.shape}, dim {dim}"
+            )
+        _check_range(name, index, x.shape[dim] if x.ndim else 1)
     return dim
+
+
+def _check_source(name: str, x: Tensor, index: Tensor, source: Any) -> None:
+    if not isinstance(source, Tensor):
+        raise TypeError(f"{name}: src must be a tensor, got {type(source).__name__}")
+    if source.dtype != x.dtype:
+        raise TypeError(f"{name}: src must have the input's dtype {x.dtype}, got {source.dtype}")
+    if index.numel() and not _within(index, source):
+        raise ValueError(f"{name}: index {index.shape} does not fit src {source.shape}")
+
+
+def _within(index: Tensor, x: Tensor, dim: int | None = None) -> bool:
+    """Whether ``index`` is nowhere longer than ``x``, but along ``dim``; () counts as (1,)."""
+    inner, outer = index.shape or (1,), x.shape or (1,)
+    return len(inner) == len(outer) and all(
+        n <= m for d, (n, m) in enumerate(zip(inner, outer)) if d != dim
+    )
 
 
 def _check_range(name: str, index: Tensor, length: int) -> None:
@@ -232,25 +244,74 @@ def _refuse_outside(name: str, index: np.ndarray, length: int) -> None:
         raise IndexError(f"{name}: index must lie in [0, {length}), got {low if low < 0 else high}")
 
 
+def _at_least_1d(x: Tensor) -> Tensor:
+    """``x``; a single number as a tensor of shape (1,)."""
+    return x if x.ndim else x.reshape(1)
+
+
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """``out[i][j][k] = x[i][index[i][j][k]][k]`` for dim = 1, and so on for other dims."""
-    return _gather(input, index, dim=_check_index("gather", input, dim, index))
+    """``out[i][j][k] = x[i][index[i][j][k]][k]`` for dim = 1, and so on for other dims.
+
+    A single number counts as a tensor of shape (1,); the result has the shape of ``index``.
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers, a shape that does not fit, no such place.
+    """
+    dim = _check_index("gather", input, dim, index)
+    if not index.numel() and not _within(index, input, dim):
+        nothing = functions.getitem(input.reshape(-1), index=slice(0, 0))
+        return nothing.reshape(index.shape)
+    out = _gather(_at_least_1d(input), _at_least_1d(index), dim=dim)
+    return out if index.ndim else out.reshape(())
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor | float | None = None,
+    *,
+    value: float | None = None,
+) -> Tensor:
     """A copy of ``input`` with ``src`` written at ``index`` along ``dim``.
 
+    ``src`` is a tensor or a number, which may also be given as ``value``.
     Where an index occurs twice, which value stays is not defined.
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers or another dtype, a shape that does not
+            fit, no such place.
     """
-    source = src if isinstance(src, Tensor) else _filled(index, src, input.dtype)
-    dim = _check_index("scatter", input, dim, index, source)
-    return _scatter(input, index, source, dim=dim)
+    if (src is None) == (value is None):
+        raise TypeError("scatter needs exactly one of src and value")
+    dim = _check_index("scatter", input, dim, index)
+    if isinstance(src, Tensor):
+        _check_source("scatter", input, index, src)
+    else:
+        number = value if src is None else src
+        if not isinstance(number, numbers.Real):
+            raise TypeError(f"scatter: src must be a tensor or number, got {type(src).__name__}")
+        src = _filled(index, number, input.dtype)
+    return _scattered(_scatter, input, dim, index, src)
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of ``input`` with ``src`` added at ``index`` along ``dim``; repeats add up."""
-    dim = _check_index("scatter_add", input, dim, index, src)
-    return _scatter_add(input, index, src, dim=dim)
+    """A copy of ``input`` with ``src`` added at ``index`` along ``dim``; repeats add up.
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers or another dtype, a shape that does not
+            fit, no such place.
+    """
+    dim = _check_index("scatter_add", input, dim, index)
+    _check_source("scatter_add", input, index, src)
+    return _scattered(_scatter_add, input, dim, index, src)
+
+
+def _scattered(op: Any, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    if not index.numel() and not (_within(index, input, dim) and _within(index, src)):
+        return functions.clone(input)
+    out = op(_at_least_1d(input), _at_least_1d(index), _at_least_1d(src), dim=dim)
+    return out if input.ndim else out.reshape(())
 
 
 def _filled(index: Tensor, value: float, dtype: Any) -> Tensor:
@@ -258,12 +319,21 @@ def _filled(index: Tensor, value: float, dtype: Any) -> Tensor:
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The entries of ``input`` at the places ``index`` (1-D) along ``dim``."""
+    """The entries of ``input`` at the places ``index`` (1-D, or one number) along ``dim``.
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers, more than one dimension, no such place.
+    """
     dim = one_dim(dim, input.ndim)
-    if index.ndim != 1 or index.dtype.kind not in "iu":
-        raise TypeError(f"index must be a 1-D integer tensor, got {index.dtype} {index.shape}")
-    _check_range("index_select", index, input.shape[dim])
-    return functions.getitem(input, index=(slice(None),) * dim + (index.data,))
+    if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
+        kind = getattr(index, "dtype", type(index).__name__)
+        raise TypeError(f"index_select: index must be an integer tensor, got {kind}")
+    if index.ndim > 1 or (input.ndim == 0 and index.numel() != 1):
+        raise ValueError(f"index_select: index {index.shape} does not fit {input.shape}")
+    _check_range("index_select", index, input.shape[dim] if input.ndim else 1)
+    if input.ndim == 0:
+        return functions.alias(input)
+    return functions.getitem(input, index=(slice(None),) * dim + (index.data.reshape(-1),))
 
 
 # ---------------------------------------------------------------- embedding
@@ -312,8 +382,19 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     return _embedding(input, weight)
 
 
-def one_hot(input: Tensor, num_classes: int) -> Tensor:
-    """(…) int -> (…, num_classes) int64 with a single 1 in each row."""
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """(…) int -> (…, num_classes) int64 with a single 1 in each row.
+
+    ``num_classes`` is by default the largest of ``input`` plus 1.
+
+    Raises:
+        TypeError, ValueError, IndexError: no integers, no classes, or no such class.
+    """
+    if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
+        kind = getattr(input, "dtype", type(input).__name__)
+        raise TypeError(f"one_hot: input must be an integer tensor, got {kind}")
+    if num_classes == -1 and input.numel():
+        num_classes = int(input.data.max()) + 1
     num_classes = integer("num_classes", num_classes, 1)
     _check_range("one_hot", input, num_classes)
     xp = active.backend.xp
@@ -329,8 +410,11 @@ def _argsort(b, x, *, dim):
     return b.xp.argsort(x, axis=dim, kind="stable")
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
-    """The indices (int64) that sort ``input`` along ``dim``; stable."""
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices (int64) that sort ``input`` along ``dim``.
+
+    Equal values always keep their order, whether ``stable`` asks for it or not; NaN is largest.
+    """
     if input.ndim == 0:
         one_dim(dim, 0)
         return Tensor(active.backend.xp.zeros((), dtype=np.int64))
@@ -343,19 +427,37 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     return functions.flip((n - 1) - mirrored, dims=(dim,))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
-    """``(values, indices)`` in order along ``dim``; the gradient follows each value home."""
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+) -> tuple[Tensor, Tensor]:
+    """``(values, indices)`` in order along ``dim``; the gradient follows each value home.
+
+    Equal values always keep their order, whether ``stable`` asks for it or not; NaN is largest.
+    """
     indices = argsort(input, dim, descending)
     if input.ndim == 0:
         return functions.alias(input), indices
     return chosen(input, indices, dim=one_dim(dim, input.ndim)), indices
 
 
-def topk(input: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest ``(values, indices)`` along ``dim``, largest first."""
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest ``(values, indices)`` along ``dim``, largest first; or the smallest.
+
+    They always come in order, whether ``sorted`` asks for it or not. Of equal values those that
+    stand first are taken.
+
+    Raises:
+        ValueError: k is negative, or more than there are.
+    """
     dim, k = one_dim(dim, input.ndim), integer("k", k)
-    if not 0 <= k <= input.shape[dim]:
-        raise ValueError(f"k must lie in [0, {input.shape[dim]}], got {k}")
-    indices = argsort(input, dim, descending=True)
+    length = input.shape[dim] if input.ndim else 1
+    if not 0 <= k <= length:
+        raise ValueError(f"topk: k must lie in [0, {length}], got {k}")
+    if input.ndim == 0:
+        values, indices = topk(input.reshape(1), k)
+        return (values.reshape(()), indices.reshape(())) if k else (values, indices)
+    indices = argsort(input, dim, descending=largest)
     indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
     return chosen(input, indices, dim=dim), indices

@@ -69,6 +69,14 @@ for _module, _names in _METHODS.items():
 _attach("view", shape.reshape)
 
 
+def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """``mg.split``, with the method's own name for the lengths."""
+    return shape.split(self, split_size, dim)
+
+
+_attach("split", split)
+
+
 def to(self: Tensor, dtype: Any) -> Tensor:
     """The tensor in another dtype, or in that of another tensor; itself if it has it already."""
     dtype = dtype.dtype if isinstance(dtype, Tensor) else np.dtype(dtype)

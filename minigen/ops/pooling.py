@@ -14,6 +14,7 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import number
 from minigen.ops._arguments import check_float, spread
+from minigen.ops.elementwise import divide
 from minigen.ops.halves import in_float32
 from minigen.ops.reduction import max as max_along
 from minigen.ops.reduction import mean
@@ -30,9 +31,16 @@ __all__ = [
 ]
 
 
-def _check_images(name: str, x: Tensor) -> None:
-    if x.ndim != 4:
-        raise ValueError(f"{name}: input must have shape (N, C, H, W), got {x.shape}")
+def _as_batch(name: str, x: Tensor) -> Tensor:
+    """(N, C, H, W) as it is; one image (C, H, W) as a batch of one."""
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{name}: input must have shape (N, C, H, W) or (C, H, W), got {x.shape}")
+    return x if x.ndim == 4 else x.unsqueeze(0)
+
+
+def _like(out: Tensor, input: Tensor) -> Tensor:
+    """The result of one image without its batch dimension."""
+    return out if input.ndim == 4 else out.squeeze(0)
 
 
 # ---------------------------------------------------------------- windows
@@ -93,9 +101,8 @@ def _pooled_windows(
     fill: float,
 ) -> tuple[Tensor, Any]:
     """The windows of the padded input, and for each axis how the pooling was laid out."""
-    _check_images(name, x)
     kernel = spread(kernel_size, 2, "kernel_size", 1)
-    strides = kernel if stride is None else spread(stride, 2, "stride", 1)
+    strides = kernel if stride in (None, ()) else spread(stride, 2, "stride", 1)
     pads, dilations = spread(padding, 2, "padding"), spread(dilation, 2, "dilation", 1)
     counts, extra = [], []
     for n, k, s, p, d in zip(x.shape[2:], kernel, strides, pads, dilations):
@@ -122,17 +129,18 @@ def max_pool2d(
     dilation: int | Sequence[int] = 1,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The largest value of each window: (N, C, H, W) -> (N, C, H', W').
+    """The largest value of each window: (N, C, H, W) -> (N, C, H', W'), or without the N.
 
     ``stride`` is by default the kernel size. The gradient goes to the first largest value.
 
     Raises:
         ValueError: shapes or options do not fit.
     """
+    images = _as_batch("max_pool2d", input)
     view, _ = _pooled_windows(
-        "max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode, -math.inf
+        "max_pool2d", images, kernel_size, stride, padding, dilation, ceil_mode, -math.inf
     )
-    return max_along(view, -1)[0]
+    return _like(max_along(view, -1)[0], input)
 
 
 def avg_pool2d(
@@ -142,39 +150,55 @@ def avg_pool2d(
     padding: int | Sequence[int] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window: (N, C, H, W) -> (N, C, H', W').
+    """The mean of each window: (N, C, H, W) -> (N, C, H', W'), or without the N.
 
-    With ``count_include_pad`` the zeros of the padding count as values.
+    With ``count_include_pad`` the zeros of the padding count as values; with
+    ``divisor_override`` each window's sum is divided by that instead.
 
     Raises:
         ValueError: shapes or options do not fit.
     """
-    check_float("avg_pool2d", input)
+    if divisor_override == 0:
+        raise ValueError("avg_pool2d: divisor_override must not be 0")
     if input.dtype is FLOAT16:
-        return in_float32(
-            avg_pool2d, input, kernel_size, stride, padding, ceil_mode, count_include_pad
-        )
+        options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return in_float32(avg_pool2d, input, *options)
+    images = _as_batch("avg_pool2d", input)
     view, (kernel, strides, pads, _, counts) = _pooled_windows(
-        "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode, 0.0
+        "avg_pool2d", images, kernel_size, stride, padding, 1, ceil_mode, 0.0
     )
+    total = view.sum(-1)  # (N, C, H', W')
+    if divisor_override is not None:
+        return _like(_divided(total, divisor_override), input)
     divisors = []
-    for n, k, s, p, count in zip(input.shape[2:], kernel, strides, pads, counts):
+    for n, k, s, p, count in zip(images.shape[2:], kernel, strides, pads, counts):
         start = np.arange(count) * s - p
         if count_include_pad:
             divisors.append(np.minimum(start + k, n + p) - start)
         else:
             divisors.append(np.minimum(start + k, n) - np.maximum(start, 0))
     area = np.outer(*divisors).astype(input.dtype)  # (H', W')
-    return view.sum(-1) * Tensor(active.backend.asarray(1 / area))
+    return _like(_divided(total, Tensor(active.backend.asarray(area))), input)
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int]) -> Tensor:
-    """The mean over a grid of ``output_size`` cells that covers each image evenly."""
-    _check_images("adaptive_avg_pool2d", input)
+def _divided(total: Tensor, count: Any) -> Tensor:
+    """The mean; of integers rounded towards zero."""
+    return divide(total, count, rounding_mode=None if total.dtype.kind == "f" else "trunc")
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
+    """The mean over a grid of ``output_size`` cells that covers each image evenly.
+
+    (N, C, H, W) -> (N, C, H', W'), or without the N; None for H' or W' keeps the length.
+    """
     check_float("adaptive_avg_pool2d", input)
-    size = spread(output_size, 2, "output_size", 1)
-    return _cell_means(_cell_means(input, 2, size[0]), 3, size[1])
+    images = _as_batch("adaptive_avg_pool2d", input)
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        output_size = [n if m is None else m for n, m in zip(images.shape[2:], output_size)]
+    rows, columns = spread(output_size, 2, "output_size", 1)
+    return _like(_cell_means(_cell_means(images, 2, rows), 3, columns), input)
 
 
 def _cell_means(x: Tensor, dim: int, count: int) -> Tensor:
@@ -213,7 +237,8 @@ def interpolate(
     Raises:
         ValueError: not exactly one of size and scale_factor, or an unknown mode.
     """
-    _check_images("interpolate", input)
+    if input.ndim != 4:
+        raise ValueError(f"interpolate: input must have shape (N, C, H, W), got {input.shape}")
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate needs exactly one of size and scale_factor")
     if mode not in ("nearest", "bilinear"):
@@ -278,31 +303,35 @@ def _blend(length: int, count: int, scale: float, align_corners: bool, dtype: An
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Channels to pixels: (N, C·r², H, W) -> (N, C, H·r, W·r). Shi et al. 2016.
+    """Channels to pixels: (…, C·r², H, W) -> (…, C, H·r, W·r). Shi et al. 2016.
 
     Raises:
         ValueError: r² does not divide the channels.
     """
-    _check_images("pixel_shuffle", input)
     r = spread(upscale_factor, 1, "upscale_factor", 1)[0]
-    n, channels, h, w = input.shape
+    if input.ndim < 3:
+        raise ValueError(f"pixel_shuffle: input must have shape (…, C, H, W), got {input.shape}")
+    *batch, channels, h, w = input.shape
     if channels % (r * r):
         raise ValueError(f"pixel_shuffle: {channels} channels are not divisible by {r}² = {r * r}")
     c = channels // (r * r)
-    x = input.reshape(n, c, r, r, h, w)
-    return x.permute(0, 1, 4, 2, 5, 3).reshape(n, c, h * r, w * r)
+    n = math.prod(batch)
+    x = input.reshape(n, c, r, r, h, w).permute(0, 1, 4, 2, 5, 3)  # (n, c, h, r, w, r)
+    return x.reshape(*batch, c, h * r, w * r)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """Pixels to channels: (N, C, H·r, W·r) -> (N, C·r², H, W); the inverse of pixel_shuffle.
+    """Pixels to channels: (…, C, H·r, W·r) -> (…, C·r², H, W); the inverse of pixel_shuffle.
 
     Raises:
         ValueError: r does not divide height and width.
     """
-    _check_images("pixel_unshuffle", input)
     r = spread(downscale_factor, 1, "downscale_factor", 1)[0]
-    n, c, high, wide = input.shape
+    if input.ndim < 3:
+        raise ValueError(f"pixel_unshuffle: input must have shape (…, C, H, W), got {input.shape}")
+    *batch, c, high, wide = input.shape
     if high % r or wide % r:
         raise ValueError(f"pixel_unshuffle: {high}×{wide} is not divisible by {r}")
-    x = input.reshape(n, c, high // r, r, wide // r, r)
-    return x.permute(0, 1, 3, 5, 2, 4).reshape(n, c * r * r, high // r, wide // r)
+    n, h, w = math.prod(batch), high // r, wide // r
+    x = input.reshape(n, c, h, r, w, r).permute(0, 1, 3, 5, 2, 4)  # (n, c, r, r, h, w)
+    return x.reshape(*batch, c * r * r, h, w)

@@ -134,12 +134,20 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _permute(input, dims=tuple(order))
 
 
-def movedim(input: Tensor, source: int, destination: int) -> Tensor:
-    """Dimension ``source`` moved to the place ``destination``."""
-    source = one_dim(source, input.ndim, "source")
-    destination = one_dim(destination, input.ndim, "destination")
-    order = [d for d in range(input.ndim) if d != source]
-    order.insert(destination, source)
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimension ``source`` moved to the place ``destination``, or several, each to its own.
+
+    The other dimensions keep their order.
+    """
+    leaving = some_dims(source, input.ndim, "source")
+    places = some_dims(destination, input.ndim, "destination")
+    if len(leaving) != len(places):
+        raise ValueError(
+            f"source and destination must be equally many, got {source} and {destination}"
+        )
+    order = [d for d in range(input.ndim) if d not in leaving]
+    for place, d in sorted(zip(places, leaving)):
+        order.insert(place, d)
     return _permute(input, dims=tuple(order))
 
 
@@ -176,9 +184,9 @@ def _broadcast_back(f: Any, g: Any, shape: tuple[int, ...]) -> Any:
     return f.broadcast_to(f.reshape(g, shape=padded), shape=shape)
 
 
-def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
-    """``input`` repeated to ``shape`` by the rules of broadcasting."""
-    return _broadcast_to(input, shape=tuple(shape))
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """``input`` repeated to the shape ``size`` by the rules of broadcasting."""
+    return expand(input, *unpack((size,)))
 
 
 def expand(input: Tensor, *sizes: Any) -> Tensor:
@@ -188,6 +196,8 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     if extra < 0 or any(n == -1 for n in shape[:extra]):
         raise ValueError(f"cannot expand shape {input.shape} to {shape}")
     lengths = [input.shape[i - extra] if n == -1 else n for i, n in enumerate(shape)]
+    if any(m not in (1, n) for m, n in zip(input.shape, lengths[extra:])):
+        raise ValueError(f"cannot expand shape {input.shape} to {shape}")
     return _broadcast_to(input, shape=tuple(lengths))
 
 
@@ -213,43 +223,84 @@ def _concatenate_rule(f: Any, g: Any, shapes: Any, *, dim: int) -> Sequence[Any]
 _concatenate.joint(_concatenate_rule)
 
 
+def _some_tensors(name: str, tensors: Any) -> Sequence[Tensor]:
+    if not isinstance(tensors, (list, tuple)) or not all(isinstance(x, Tensor) for x in tensors):
+        kind = type(tensors).__name__
+        raise TypeError(f"{name}: tensors must be a list or tuple of tensors, got {kind}")
+    if not tensors:
+        raise ValueError(f"{name} needs at least one tensor, got none")
+    return tensors
+
+
 def concatenate(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """``tensors`` one after the other along ``dim``; the other lengths must agree."""
-    if not len(tensors):
-        raise ValueError("concatenate needs at least one tensor, got none")
-    return _concatenate(*tensors, dim=one_dim(dim, tensors[0].ndim))
+    """``tensors`` one after the other along ``dim``; the other lengths must agree.
+
+    A tensor of shape (0,) fits everywhere and adds nothing.
+    """
+    parts = _some_tensors("cat", tensors)
+    if any(x.ndim != parts[0].ndim for x in parts):
+        parts = [x for x in parts if x.shape != (0,)]
+    dim = one_dim(dim, parts[0].ndim)
+    first = parts[0].shape
+    if not first:
+        raise ValueError("cat: tensors must have at least one dimension, got shape ()")
+    for x in parts:
+        if x.shape != first and not _agree_but_for(dim, x.shape, first):
+            raise ValueError(
+                f"cat: tensors must have one shape but for dim {dim}, got {first} and {x.shape}"
+            )
+    return _concatenate(*parts, dim=dim)
+
+
+def _agree_but_for(dim: int, one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return (
+        len(one) == len(other) and one[:dim] == other[:dim] and one[dim + 1 :] == other[dim + 1 :]
+    )
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """``tensors`` of one shape side by side along a new dimension ``dim``."""
-    if not len(tensors):
-        raise ValueError("stack needs at least one tensor, got none")
-    return concatenate([unsqueeze(x, dim) for x in tensors], dim=dim)
+    tensors = _some_tensors("stack", tensors)
+    if any(x.shape != tensors[0].shape for x in tensors):
+        shapes = ", ".join(str(x.shape) for x in tensors)
+        raise ValueError(f"stack: tensors must have one shape, got {shapes}")
+    return _concatenate(
+        *[unsqueeze(x, dim) for x in tensors], dim=one_dim(dim, tensors[0].ndim + 1)
+    )
 
 
-def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces along ``dim`` of length ``split_size`` (the last may be shorter), or these lengths."""
-    dim = one_dim(dim, input.ndim)
-    length = input.shape[dim]
-    if not isinstance(split_size, (tuple, list)):
-        split_size = integer("split_size", split_size, 1)
-        sizes = [min(split_size, length - i) for i in range(0, length, split_size)] or [0]
+def split(
+    tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Pieces along ``dim`` of one length (the last may be shorter), or of these lengths."""
+    dim = _dim_to_cut("split", tensor, dim)
+    length = tensor.shape[dim]
+    if not isinstance(split_size_or_sections, (tuple, list)):
+        name = "split_size_or_sections"
+        size = integer(name, split_size_or_sections, 1 if length else 0)
+        sizes = [min(size, length - i) for i in range(0, length, size or 1)] or [0]
     else:
-        sizes = [integer("split_size", n) for n in split_size]
+        sizes = [integer("split_size_or_sections", n) for n in split_size_or_sections]
         if min(sizes, default=0) < 0 or sum(sizes) != length:
-            raise ValueError(f"split sizes {sizes} must be ≥ 0 and add up to {length}")
+            raise ValueError(f"split: lengths {sizes} must be ≥ 0 and add up to {length}")
     pieces, start = [], 0
     for size in sizes:
         index = (slice(None),) * dim + (slice(start, start + size),)
-        pieces.append(functions.getitem(input, index=index))
+        pieces.append(functions.getitem(tensor, index=index))
         start += size
     return tuple(pieces)
+
+
+def _dim_to_cut(name: str, x: Tensor, dim: int) -> int:
+    if x.ndim == 0:
+        raise ValueError(f"{name} needs a tensor with at least one dimension, got shape ()")
+    return one_dim(dim, x.ndim)
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal length along ``dim`` (the last may be shorter)."""
     chunks = integer("chunks", chunks, 1)
-    length = input.shape[one_dim(dim, input.ndim)]
+    length = input.shape[_dim_to_cut("chunk", input, dim)]
     if not length:
         return split(input, [0] * chunks, dim)
     return split(input, max(-(-length // chunks), 1), dim)
@@ -257,7 +308,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along ``dim``, without that dimension."""
-    dim = one_dim(dim, input.ndim)
+    dim = _dim_to_cut("unbind", input, dim)
     return tuple(
         [
             functions.getitem(input, index=(slice(None),) * dim + (i,))
@@ -284,16 +335,59 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     )
 
 
-def repeat_interleave(input: Tensor, repeats: int, dim: int) -> Tensor:
-    """Each entry along ``dim`` repeated ``repeats`` times in place."""
+def repeat_interleave(
+    input: Tensor,
+    repeats: int | Tensor,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Tensor:
+    """Each entry along ``dim`` repeated in place.
+
+    Args:
+        input: any shape.
+        repeats: how often: one number, or an integer tensor with one for each entry.
+        dim: the dimension; by default the flattened tensor.
+        output_size: the length that comes out, if known; it is checked.
+    """
+    if dim is None:
+        input, dim = flatten(input), 0
     dim = one_dim(dim, input.ndim)
-    if repeats < 0:
-        raise ValueError(f"repeats must be ≥ 0, got {repeats}")
-    before, n, after = input.shape[:dim], input.shape[dim], input.shape[dim + 1 :]
+    if input.ndim == 0:
+        input = unsqueeze(input, 0)
+    n = input.shape[dim]
+    counts = _counts(repeats, n)
+    total = counts * n if isinstance(counts, int) else sum(counts)
+    if output_size is not None and output_size != total:
+        raise ValueError(f"output_size must be {total}, the sum of repeats, got {output_size}")
+    if not isinstance(counts, int):
+        places = [i for i, count in enumerate(counts) for _ in range(count)]
+        return functions.take(input, index=tuple(places), dim=dim)
+    before, after = input.shape[:dim], input.shape[dim + 1 :]
     wide = _broadcast_to(
-        _reshape(input, shape=(*before, n, 1, *after)), shape=(*before, n, repeats, *after)
+        _reshape(input, shape=(*before, n, 1, *after)), shape=(*before, n, counts, *after)
     )
-    return _reshape(wide, shape=(*before, n * repeats, *after))
+    return _reshape(wide, shape=(*before, total, *after))
+
+
+def _counts(repeats: Any, length: int) -> int | list[int]:
+    """``repeats`` as one number, or one for each of ``length`` entries, all ≥ 0."""
+    if isinstance(repeats, Tensor):
+        if repeats.dtype.kind not in "iu" or repeats.ndim > 1:
+            raise TypeError(
+                f"repeats must be an integer or a 1-D integer tensor, "
+                f"got {repeats.dtype} {repeats.shape}"
+            )
+        counts = repeats.reshape(-1).tolist()
+        if len(counts) == 1:
+            counts = counts[0]
+        elif len(counts) != length:
+            raise ValueError(f"repeats must be one number or {length}, got {len(counts)}")
+    else:
+        counts = integer("repeats", repeats)
+    if (counts if isinstance(counts, int) else min(counts, default=0)) < 0:
+        raise ValueError(f"repeats must be ≥ 0, got {counts}")
+    return counts
 
 
 @primitive(name="flip")
@@ -305,9 +399,10 @@ def _flip(b, x, *, dims):
 _flip.rules(x=lambda f, g, dims: f.flip(g, dims=dims))
 
 
-def flip(input: Tensor, dims: int | Sequence[int]) -> Tensor:
+def flip(input: Tensor, *places: Any, dims: int | Sequence[int] = ()) -> Tensor:
     """``input`` read backwards along each of ``dims``."""
-    return _flip(input, dims=some_dims(dims, input.ndim, "dims"))
+    given = unpack(places) if places else dims
+    return _flip(input, dims=some_dims(given, input.ndim, "dims"))
 
 
 @primitive(name="roll")
@@ -319,13 +414,26 @@ def _roll(b, x, *, shifts, dims):
 _roll.rules(x=lambda f, g, shifts, dims: f.roll(g, shifts=tuple([-s for s in shifts]), dims=dims))
 
 
-def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int]) -> Tensor:
-    """``input`` moved by ``shifts`` along ``dims``; what leaves at one end enters at the other."""
-    places = some_dims(dims, input.ndim, "dims")
+def roll(
+    input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
+) -> Tensor:
+    """``input`` moved by ``shifts`` along ``dims``; what leaves at one end enters at the other.
+
+    Without ``dims`` the flattened tensor is moved. A dimension named twice is moved twice.
+    """
     given = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
     moves = tuple([integer("shifts", shift) for shift in given])
+    if dims is None or dims == ():
+        if len(moves) != 1:
+            raise ValueError(f"roll: several shifts need as many dims, got {shifts} and {dims}")
+        flat = _roll(_reshape(input, shape=(input.numel(),)), shifts=moves, dims=(0,))
+        return _reshape(flat, shape=input.shape)
+    given = dims if isinstance(dims, (tuple, list)) else (dims,)
+    places = tuple([one_dim(d, input.ndim, "dims") for d in given])
     if len(moves) != len(places):
         raise ValueError(f"shifts and dims must be equally many, got {shifts} and {dims}")
+    if input.ndim == 0:
+        raise ValueError("roll: dims must be left out for a tensor of shape ()")
     return _roll(input, shifts=moves, dims=places)
 
 
@@ -348,34 +456,38 @@ _pad.rules(
 )
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+def pad(
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Tensor:
     """Grow ``input`` at the ends of its last dimensions (PyTorch's order: last dimension first).
 
     Args:
-        x: any shape.
+        input: any shape.
         pad: ``(left, right, top, bottom, …)``; negative widths cut off.
         mode: ``constant``, ``reflect`` (without the edge), ``replicate`` or ``circular``.
-        value: what ``constant`` fills with.
+        value: what ``constant`` fills with, by default 0.
+
+    Raises:
+        ValueError: no such mode, widths that are no pairs, or more than there is to cut or repeat.
     """
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"pad must be pairs for at most {input.ndim} dimensions, got {tuple(pad)}")
     pad = [integer("pad", width) for width in pad]
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"mode must be constant, reflect, replicate or circular, got {mode!r}")
+    if value is not None and value != 0 and mode != "constant":
+        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     widths = [(0, 0)] * (input.ndim - len(pad) // 2)
     widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
-    for d, (low, high) in enumerate(widths):
-        if input.shape[d] + min(low, 0) + min(high, 0) < 0:
-            raise ValueError(f"pad {tuple(pad)} cuts more than dimension {d} of {input.shape} has")
+    for n, (low, high) in zip(input.shape, widths):
+        if n + min(low, 0) + min(high, 0) < 0 or n + low + high < 0:
+            raise ValueError(f"pad {tuple(pad)} cuts off more than {input.shape} has")
+    if mode in ("constant", "circular") and any(w < 0 for pair in widths for w in pair):
+        ends = [(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(input.shape, widths)]
+        input = functions.getitem(input, index=tuple([slice(*pair) for pair in ends]))
+        widths = [(max(low, 0), max(high, 0)) for low, high in widths]
     if mode == "constant":
-        if any(w < 0 for pair in widths for w in pair):
-            cut = [
-                slice(max(-low, 0), n - max(-high, 0))
-                for n, (low, high) in zip(input.shape, widths)
-            ]
-            input = functions.getitem(input, index=tuple(cut))
-            widths = [(max(low, 0), max(high, 0)) for low, high in widths]
-        return _pad(input, widths=tuple(widths), value=value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise ValueError(f"mode must be constant, reflect, replicate or circular, got {mode!r}")
+        return _pad(input, widths=tuple(widths), value=0.0 if value is None else value)
     for d, (low, high) in enumerate(widths):
         if low or high:
             input = _pad_by_index(input, d, low, high, mode)
@@ -385,9 +497,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 def _pad_by_index(x: Tensor, dim: int, low: int, high: int, mode: str) -> Tensor:
     """Padding that repeats entries of ``x``: a gather of mirrored, clamped or wrapped positions."""
     n = x.shape[dim]
-    room = {"reflect": n - 1, "circular": n, "replicate": low + high if n else 0}[mode]
-    if max(low, high) > room:
-        raise ValueError(f"{mode} padding of {max(low, high)} does not fit a length of {n}")
+    room = {"reflect": n - 1, "circular": n, "replicate": max(low, high) if n else 0}[mode]
+    if max(low, high) > max(room, 0):
+        raise ValueError(f"pad: {mode} by {max(low, high)} does not fit a length of {n}")
     positions = range(-low, n + high)
     if mode == "reflect":
         places = [abs(i) if i < n else 2 * (n - 1) - i for i in positions]

@@ -7,7 +7,15 @@ under a function also goes for the method and the operator of its name.
 
 from __future__ import annotations
 
-DEVIATIONS: dict[str, dict[str, str]] = {}
+NOT_HERE = "no model of this house needs it"
+
+DEVIATIONS: dict[str, dict[str, str]] = {
+    "max_pool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},
+    "nn.MaxPool2d": {"argument 'return_indices'": "there is no unpooling to use them"},
+    "nn.MaxPool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},
+    "scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
+    "scatter": {"argument 'reduce'": "scatter_add adds; PyTorch has no gradient for the others"},
+}
 
 NOT_TAKEN = {
     "out": "results are new tensors: what the tape has kept must not be overwritten",
@@ -16,6 +24,8 @@ NOT_TAKEN = {
     "layout": "tensors are dense",
     "pin_memory": "transfers are the backend's affair",
     "memory_format": "memory may lie channels-last underneath; no op asks which",
+    "implicit": "PyTorch's own, for its broadcasting",
+    "sparse_grad": "gradients are dense",
     "size_average": "PyTorch itself has replaced it by reduction",
     "reduce": "PyTorch itself has replaced it by reduction",
     "sparse": "gradients are dense",

@@ -8,12 +8,14 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 
 import minigen as mg
 
+from .convert import array
 from .samples import OPS
 
 TABLE = [*op_db, *OPS]
@@ -58,6 +60,22 @@ RANDOM = {
     "randperm",
 }
 """Each library draws its own numbers: shape and dtype are compared."""
+
+
+def _values(result: Any, x: Any, dim: Any, *_: Any, **__: Any) -> Any:
+    """``(values, indices)``, or indices alone, with the values that the indices name."""
+    alone = not isinstance(result, (tuple, list))
+    indices = array(result if alone else result[1])
+    named = np.take_along_axis(array(x), indices, dim) if indices.ndim else array(x)
+    return named if alone else (result[0], named)
+
+
+TIES: dict[str, Callable[..., Any]] = {
+    "argsort": lambda r, x, dim=-1, *a, **k: _values(r, x, dim),
+    "sort": lambda r, x, dim=-1, *a, **k: _values(r, x, dim),
+    "topk": lambda r, x, k, dim=-1, *a, **o: _values(r, x, dim),
+}
+"""PyTorch leaves the order of equal values open: judged by the values, not by the indices."""
 
 
 def public_names() -> dict[str, Any]:
@@ -129,12 +147,17 @@ ARRANGED: dict[str, Callable[..., tuple[Any, ...]]] = {
 """Entries of ``op_db`` that call their function with the arguments in another order."""
 
 
+NOT_ASKED = {"nn.functional.max_pool2d": "return_indices"}
+"""Every sample of this entry asks for an option that is not here: without it they can be judged."""
+
+
 def arguments(candidate: Candidate, sample: SampleInput) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of the sample as the function takes them."""
     args = (sample.input, *sample.args)
     if candidate.function and candidate.info.name in ARRANGED:
         args = ARRANGED[candidate.info.name](*args)
-    return args, dict(sample.kwargs)
+    left_out = NOT_ASKED.get(candidate.info.name)
+    return args, {name: v for name, v in sample.kwargs.items() if name != left_out}
 
 
 def candidates() -> dict[str, list[Candidate]]:

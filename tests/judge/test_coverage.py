@@ -28,5 +28,11 @@ def test_what_is_not_judged_exists() -> None:
 
 
 def test_every_deviation_belongs_to_something_that_is_judged() -> None:
-    known = {*CANDIDATES, *(f"nn.{n}" for n in LAYERS), *(f"optim.{n}" for n in ENTRIES)}
+    known = {
+        *CANDIDATES,
+        *public_names(),
+        *(f"nn.{n}" for n in LAYERS),
+        *(f"optim.{n}" for n in ENTRIES),
+    }
+    known |= {f"{name}()" for name in known}
     assert sorted(set(DEVIATIONS) - known) == []

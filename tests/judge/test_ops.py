@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from .convert import Outside
-from .names import RANDOM, Candidate, arguments, candidates, samples
+from .names import RANDOM, TIES, Candidate, arguments, candidates, samples
 from .outcome import Call, judge, judge_refusal
 from .verdicts import Verdicts
 
@@ -26,9 +26,18 @@ REFERENCES = 40
 
 def call(candidate: Candidate, sample: Any, orders: int) -> Call:
     args, keywords = arguments(candidate, sample)
-    only_shape = candidate.info.name in RANDOM
-    name = candidate.name
-    return Call(name, candidate.ours, candidate.theirs, args, keywords, only_shape, orders)
+    info = candidate.info.name
+    only_shape = info in RANDOM or bool(keywords.get("dropout_p"))
+    return Call(
+        candidate.name,
+        candidate.ours,
+        candidate.theirs,
+        args,
+        keywords,
+        only_shape,
+        orders,
+        TIES.get(info),
+    )
 
 
 def run(candidate: Candidate, verdicts: Verdicts, dtypes: Any, references: int | None) -> None:

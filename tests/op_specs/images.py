@@ -65,11 +65,13 @@ def _pooled(draw: Any, average: bool) -> Case:
     }
     if average:
         options["count_include_pad"] = draw(st.booleans())
+        options["divisor_override"] = draw(st.sampled_from([None, None, 3]))
     else:
         options["dilation"] = draw(st.integers(1, 2))
     reach = [options.get("dilation", 1) * (k - 1) + 1 for k in kernel]
     size = tuple([r + draw(st.integers(0, 3)) for r in reach])
-    x = draw(arrays((draw(st.integers(0, 2)), 2, *size), REAL if average else DISTINCT))
+    batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
+    x = draw(arrays((*batch, 2, *size), REAL if average else DISTINCT))
     return Case((x,), options)
 
 
@@ -82,8 +84,12 @@ def _np_pool(
     ceil_mode: bool,
     dilation: int = 1,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
     """Window by window, out of the definition."""
+    if x.ndim == 3:
+        options = (average, kernel_size, stride, padding, ceil_mode, dilation, count_include_pad)
+        return _np_pool(x[None], *options, divisor_override)[0]
     strides = kernel_size if stride is None else (stride, stride)
     counts = []
     for n, k, s, p in zip(x.shape[2:], kernel_size, strides, padding):
@@ -100,6 +106,7 @@ def _np_pool(
         values = x[:, :, inside[0]][:, :, :, inside[1]]
         if average:
             divisor = area if count_include_pad else values.shape[2] * values.shape[3]
+            divisor = divisor_override or divisor
             out[:, :, place[0], place[1]] = values.sum((2, 3)) / divisor
         else:
             out[:, :, place[0], place[1]] = values.max((2, 3))
@@ -172,24 +179,27 @@ def _np_cells(x: Any, output_size: Any) -> Any:
 @st.composite
 def _shuffled(draw: Any, up: bool) -> Case:
     r = draw(st.integers(1, 3))
-    n, c, h, w = (draw(st.integers(1, 2)) for _ in range(4))
-    shape = (n, c * r * r, h, w) if up else (n, c, h * r, w * r)
+    batch = draw(st.sampled_from([(), (1,), (2,), (2, 1)]))
+    c, h, w = (draw(st.integers(1, 2)) for _ in range(3))
+    shape = (*batch, c * r * r, h, w) if up else (*batch, c, h * r, w * r)
     return Case((draw(arrays(shape)),), {"upscale_factor" if up else "downscale_factor": r})
 
 
 def _np_shuffle(x: Any, upscale_factor: int) -> Any:
     r = upscale_factor
-    out = np.zeros((x.shape[0], x.shape[1] // r**2, x.shape[2] * r, x.shape[3] * r))
-    for n, c, i, j in np.ndindex(*out.shape):
-        out[n, c, i, j] = x[n, c * r * r + (i % r) * r + j % r, i // r, j // r]
+    *batch, channels, h, w = x.shape
+    out = np.zeros((*batch, channels // r**2, h * r, w * r))
+    for c, i, j in np.ndindex(*out.shape[-3:]):
+        out[..., c, i, j] = x[..., c * r * r + (i % r) * r + j % r, i // r, j // r]
     return out
 
 
 def _np_unshuffle(x: Any, downscale_factor: int) -> Any:
     r = downscale_factor
-    out = np.zeros((x.shape[0], x.shape[1] * r**2, x.shape[2] // r, x.shape[3] // r))
-    for n, c, i, j in np.ndindex(*x.shape):
-        out[n, c * r * r + (i % r) * r + j % r, i // r, j // r] = x[n, c, i, j]
+    *batch, channels, h, w = x.shape
+    out = np.zeros((*batch, channels * r**2, h // r, w // r))
+    for c, i, j in np.ndindex(*x.shape[-3:]):
+        out[..., c * r * r + (i % r) * r + j % r, i // r, j // r] = x[..., c, i, j]
     return out
 
 

@@ -238,6 +238,13 @@ SCATTERS = [
         ops=("scatter",),
     ),
     Spec(
+        "scatter",
+        _gathered(),
+        call=lambda x, index, dim: mg.scatter(x, dim, index, value=-2),
+        numpy=lambda x, index, dim: _np_scatter(x, index, np.full(index.shape, -2), dim, False),
+        torch=lambda x, index, dim: torch.scatter(x, dim, index, value=-2),
+    ),
+    Spec(
         "gather_back",
         _gathered(like=True),
         call=registry["gather_back"],
@@ -323,7 +330,8 @@ def _ordered(draw: Any, domain: Domain = DISTINCT, k: bool = False) -> Case:
     dim = draw(one_axis(x.ndim))
     if k:
         length = x.shape[dim] if x.ndim else 1
-        return Case((x,), {"k": draw(st.integers(0, length)), "dim": dim})
+        options = {"k": draw(st.integers(0, length)), "dim": dim}
+        return Case((x,), {**options, "largest": draw(st.booleans())})
     return Case((x,), {"dim": dim, "descending": draw(st.booleans())})
 
 
@@ -338,11 +346,9 @@ def _np_sort(x: Any, dim: int, descending: bool) -> Any:
     return (np.take_along_axis(x, order, dim) if x.ndim else x), order
 
 
-def _np_topk(x: Any, k: int, dim: int) -> Any:
-    values, order = _np_sort(x, dim, True)
-    return (values, order) if x.ndim == 0 else (
-        np.take(values, range(k), dim), np.take(order, range(k), dim)
-    )  # fmt: skip
+def _np_topk(x: Any, k: int, dim: int, largest: bool) -> Any:
+    values, order = _np_sort(x, dim, largest)
+    return np.take(values, range(k), dim), np.take(order, range(k), dim)
 
 
 ORDER = [
@@ -363,7 +369,7 @@ ORDER = [
         torch=lambda x, dim, descending: tuple(torch.sort(x, dim=dim, descending=descending)),
     ),
     Spec("topk", _ordered(k=True).filter(lambda case: case.arrays[0].ndim > 0), numpy=_np_topk,
-         torch=lambda x, k, dim: tuple(torch.topk(x, k, dim))),
+         torch=lambda x, k, dim, largest: tuple(torch.topk(x, k, dim, largest))),
 ]  # fmt: skip
 
 SPECS = [*READS, *SCATTERS, *TABLES, *ORDER]

@@ -71,6 +71,14 @@ def _two_axes(draw: Any, first: str, second: str, **limits: int) -> Case:
 
 
 @st.composite
+def _several_axes(draw: Any) -> Case:
+    x = draw(arrays(draw(shapes())))
+    count = draw(st.integers(0, x.ndim))
+    one, other = (draw(st.permutations(range(x.ndim)))[:count] for _ in range(2))
+    return Case((x,), {"source": tuple(one), "destination": tuple([d - x.ndim for d in other])})
+
+
+@st.composite
 def _broadcast(draw: Any, name: str = "shape") -> Case:
     one, two = draw(broadcastable(2))
     return Case((draw(arrays(one)),), {name: np.broadcast_shapes(one, two)})
@@ -111,7 +119,7 @@ def _split(draw: Any) -> Case:
     length = x.shape[dim]
     cut = draw(st.integers(0, length))
     sizes = st.sampled_from([1, 2, 3, [cut, length - cut], [length]])
-    return Case((x,), {"split_size": draw(sizes), "dim": dim})
+    return Case((x,), {"split_size_or_sections": draw(sizes), "dim": dim})
 
 
 @st.composite
@@ -135,6 +143,29 @@ def _interleave(draw: Any) -> Case:
 
 
 @st.composite
+def _interleave_each(draw: Any) -> Case:
+    """A number of repeats for each entry; or one for all of the flattened tensor."""
+    x = draw(arrays(draw(shapes(min_dims=1, max_dims=3))))
+    if draw(st.booleans()):
+        return Case((x,), {"repeats": draw(st.integers(0, 3))})
+    dim = draw(one_axis(x.ndim))
+    n = x.shape[dim]
+    counts = draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    return Case((x,), {"repeats": tuple(counts), "dim": dim, "output_size": sum(counts)})
+
+
+def _interleaved(x: Any, repeats: Any, **options: Any) -> Any:
+    """The repeats as an integer tensor, where there is one for each entry."""
+    if isinstance(repeats, tuple):
+        repeats = mg.tensor(np.array(repeats, np.int64))
+    return mg.repeat_interleave(x, repeats, **options)
+
+
+def _np_interleaved(x: Any, repeats: Any, dim: int | None = None, output_size: Any = None) -> Any:
+    return np.repeat(x, repeats, dim)
+
+
+@st.composite
 def _flip(draw: Any) -> Case:
     x = draw(arrays(draw(shapes())))
     dims = st.lists(st.integers(0, x.ndim - 1), unique=True) if x.ndim else st.just([])
@@ -147,6 +178,11 @@ def _roll(draw: Any) -> Case:
     dims = draw(st.lists(st.integers(0, x.ndim - 1), unique=True, min_size=1))
     shifts = [draw(st.integers(-5, 5)) for _ in dims]
     return Case((x,), {"shifts": tuple(shifts), "dims": tuple(dims)})
+
+
+@st.composite
+def _roll_all(draw: Any) -> Case:
+    return Case((draw(arrays(draw(shapes()))),), {"shifts": draw(st.integers(-5, 5))})
 
 
 @st.composite
@@ -173,22 +209,37 @@ def _pad_repeating(draw: Any) -> Case:
     mode = draw(st.sampled_from(["reflect", "replicate", "circular"]))
     x = draw(arrays(draw(shapes(min_dims=4, max_dims=4, min_side=2, max_side=3))))
     room = [n - 1 if mode == "reflect" else n for n in reversed(x.shape[2:])]
-    widths = [draw(st.integers(0, r)) for r in room for _ in range(2)]
+    if mode != "circular":  # as PyTorch has it, what is cut off can still be repeated
+        widths = [draw(st.integers(-1, r)) for r in room for _ in range(2)]
+    else:
+        widths = [
+            w for r in room for w in (draw(st.integers(-1, r - 1)), draw(st.integers(0, r - 1)))
+        ]
     return Case((x,), {"pad": tuple(widths), "mode": mode})
 
 
 def _np_pad_repeating(x: Any, pad: Any, mode: str) -> Any:
-    widths = [(0, 0), (0, 0), (pad[2], pad[3]), (pad[0], pad[1])]
-    names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    return np.pad(x, widths, mode=names[mode])
+    """Place by place: which entry of the row stands there."""
+
+    def places(n: int, low: int, high: int) -> list[int]:
+        if mode == "circular":  # of the row that is left
+            left = list(range(max(-low, 0), n - max(-high, 0)))
+            return [left[i % len(left)] for i in range(-max(low, 0), len(left) + max(high, 0))]
+        if mode == "replicate":
+            return [min(max(i, 0), n - 1) for i in range(-low, n + high)]
+        mirrored = [*range(n), *range(n - 2, 0, -1)]
+        return [mirrored[i % len(mirrored)] for i in range(-low, n + high)]
+
+    rows, columns = places(x.shape[2], pad[2], pad[3]), places(x.shape[3], pad[0], pad[1])
+    return x[:, :, rows][:, :, :, columns]
 
 
 def _np_unbind(x: Any, dim: int) -> list[Any]:
     return [np.take(x, i, axis=dim) for i in range(x.shape[dim])]
 
 
-def _np_split(x: Any, split_size: Any, dim: int) -> list[Any]:
-    length = x.shape[dim]
+def _np_split(x: Any, split_size_or_sections: Any, dim: int) -> list[Any]:
+    split_size, length = split_size_or_sections, x.shape[dim]
     if isinstance(split_size, int):
         edges = list(range(0, length, split_size)) or [0]
     else:
@@ -220,9 +271,11 @@ SPECS = [
          numpy=lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1) if x.ndim else x),
     Spec("movedim", _two_axes("source", "destination", min_dims=1), torch="movedim",
          numpy=lambda x, source, destination: np.moveaxis(x, source, destination)),
-    Spec("broadcast_to", _broadcast(), ops=("broadcast_to",),
-         torch=lambda x, shape: torch.broadcast_to(x, shape),
-         numpy=lambda x, shape: np.broadcast_to(x, shape)),
+    Spec("movedim", _several_axes(), torch="movedim",
+         numpy=lambda x, source, destination: np.moveaxis(x, source, destination)),
+    Spec("broadcast_to", _broadcast("size"), ops=("broadcast_to",),
+         torch=lambda x, size: torch.broadcast_to(x, size),
+         numpy=lambda x, size: np.broadcast_to(x, size)),
     Spec("expand", _broadcast("sizes"), call=lambda x, sizes: mg.expand(x, sizes),
          numpy=lambda x, sizes: np.broadcast_to(x, sizes),
          torch=lambda x, sizes: x.expand(sizes)),
@@ -234,7 +287,7 @@ SPECS = [
     Spec("stack", _several(same=True), call=lambda *xs, dim: mg.stack(xs, dim),
          numpy=lambda *xs, dim: np.stack(xs, dim), torch=lambda *xs, dim: torch.stack(xs, dim)),
     Spec("split", _split(), numpy=_np_split,
-         torch=lambda x, split_size, dim: torch.split(x, split_size, dim)),
+         torch=lambda x, split_size_or_sections, dim: torch.split(x, split_size_or_sections, dim)),
     Spec("chunk", _chunk(), torch="chunk",
          numpy=lambda x, chunks, dim: (
              _np_split(x, -(-x.shape[dim] // chunks), dim) if x.shape[dim] else [x] * chunks)),
@@ -244,10 +297,14 @@ SPECS = [
          torch=lambda x, repeats: x.repeat(repeats)),
     Spec("repeat_interleave", _interleave(), torch="repeat_interleave",
          numpy=lambda x, repeats, dim: np.repeat(x, repeats, dim)),
+    Spec("repeat_interleave", _interleave_each(), call=_interleaved, numpy=_np_interleaved,
+         torch=lambda x, repeats, **k: torch.repeat_interleave(
+             x, torch.tensor(repeats) if isinstance(repeats, tuple) else repeats, **k)),
     Spec("flip", _flip(), torch="flip", ops=("flip",),
          numpy=lambda x, dims: np.flip(x, dims) if dims else x),
     Spec("roll", _roll(), torch="roll", ops=("roll",),
          numpy=lambda x, shifts, dims: np.roll(x, shifts, dims)),
+    Spec("roll", _roll_all(), torch="roll", numpy=lambda x, shifts: np.roll(x, shifts)),
     Spec("pad", _pad_constant(), numpy=_np_pad, torch="nn.functional.pad", ops=("pad",)),
     Spec("pad", _pad_repeating(), numpy=_np_pad_repeating, torch="nn.functional.pad",
          ops=("take",)),
