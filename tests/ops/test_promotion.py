@@ -157,7 +157,6 @@ IMAGE = np.ones((1, 4, 4, 4), np.int64)
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: mg.avg_pool2d(mg.tensor(IMAGE), 2),
         lambda: mg.adaptive_avg_pool2d(mg.tensor(IMAGE), 2),
         lambda: mg.interpolate(mg.tensor(IMAGE), scale_factor=2.0, mode="bilinear"),
         lambda: mg.conv2d(mg.tensor(IMAGE), mg.tensor(IMAGE)),
