@@ -223,7 +223,7 @@ def test_a_list_of_tensors_as_an_operand_is_refused_or_recorded():
         lambda w: mg.full_like(mg.ones(3), w[0]),
         lambda w: mg.linspace(w[0], w[1], 3),
         lambda w: mg.arange(w[0]),
-        lambda w: mg.scatter(mg.zeros(3), 0, mg.tensor([0, 1]), w[:2]),
+        lambda w: mg.scatter(mg.zeros(3, dtype=w.dtype), 0, mg.tensor([0, 1]), w[:2]),
         lambda w: mg.smooth_l1_loss(mg.zeros(3), mg.ones(3), beta=w[0]),
         lambda w: mg.cross_entropy(mg.ones(2, 3), mg.tensor([0, 1]), label_smoothing=w[0] / 10),
         lambda w: mg.norm(mg.ones(3), p=w[2]),
