@@ -93,7 +93,11 @@ def test_the_mean_of_integers_is_an_integer_rounded_towards_zero() -> None:
         (lambda: mg.unbind(number()), ValueError, "unbind needs a tensor with at least one"),
         (lambda: mg.split(number(), 1), ValueError, "split needs a tensor with at least one"),
         (lambda: mg.chunk(number(), 1), ValueError, "chunk needs a tensor with at least one"),
-        (lambda: mg.split(mg.ones(4), 0), ValueError, "split_size_or_sections must be an integer ≥ 1"),
+        (
+            lambda: mg.split(mg.ones(4), 0),
+            ValueError,
+            "split_size_or_sections must be an integer ≥ 1",
+        ),
         (lambda: mg.roll(mg.ones(4), (1, 2)), ValueError, "as many dims"),
         (lambda: mg.roll(number(), 1, 0), ValueError, "dims must be left out"),
         (lambda: mg.cat(mg.ones(2, 2)), TypeError, "tensors must be a list or tuple"),
