@@ -175,7 +175,7 @@ def test_pytorch_shares_memory_by_dlpack_both_ways():
         (lambda x: x.permute(0), ValueError, "dims must name all 2 dimensions once"),
         (lambda x: x.expand(2, 4, 5), ValueError, "broadcast_to|expand"),
         (lambda x: mg.concatenate([]), ValueError, "needs at least one tensor, got none"),
-        (lambda x: x.split(0), ValueError, "split_size must be an integer ≥ 1, got 0"),
+        (lambda x: x.split(0), ValueError, "split_size_or_sections must be an integer ≥ 1, got 0"),
         (lambda x: x.split([1, 2]), ValueError, r"split sizes \[1, 2\] must be ≥ 0 and add up"),
         (lambda x: x.gather(0, mg.tensor([[0.5]])), TypeError, "index must be an integer tensor"),
         (lambda x: x.gather(0, mg.tensor([0])), ValueError, r"index \(1,\) does not fit"),
