@@ -147,6 +147,49 @@ def test_the_gradient_of_a_penalty_is_that_of_finite_differences(kind: str) -> N
             assert abs(got[place] - difference(penalty, weight, place)) < 1e-6
 
 
+LINEAR_PIECES = {
+    "linear": lambda h: h,
+    "relu": mg.relu,
+    "leaky_relu": lambda h: mg.leaky_relu(h, 0.2),
+    "abs": mg.abs,
+    "clamp": lambda h: mg.clamp(h, -0.7, 0.7),
+    "max_pool2d": lambda h: mg.max_pool2d(h.reshape(-1, 1, 2, 3), (1, 3)).reshape(-1, 2),
+    "max": lambda h: mg.stack([h.reshape(-1, 2, 3).max(dim=2)[0]]).squeeze(0),
+    "where": lambda h: mg.where(h > 0, h, 3.0 * h),
+    "maximum": lambda h: mg.maximum(h, 0.1),
+}
+
+
+@pytest.mark.parametrize("pieces", LINEAR_PIECES)
+def test_a_penalty_on_a_critic_of_linear_pieces_is_that_of_finite_differences(pieces: str) -> None:
+    """WGAN-GP without a smooth layer: the slope depends on the weights, though not on the place."""
+    bend = LINEAR_PIECES[pieces]
+    mg.manual_seed(4)
+    first, real, fake = nn.Linear(3, 6).to_dtype("float64"), points(0), points(1)
+    width = bend(first(real)).shape[1]
+    second = nn.Linear(width, 1).to_dtype("float64")
+    between = points(2)
+
+    def critic(x: mg.Tensor) -> mg.Tensor:
+        return second(bend(first(x))).reshape(-1)
+
+    def penalty() -> mg.Tensor:
+        return gradient_penalty(critic, real, fake, mg.Generator(7))[0] + r1_penalty(
+            critic, between
+        )
+
+    loss = penalty()
+    weights = [first.weight, first.bias, second.weight, second.bias]
+    for weight, grad in zip(weights, mg.grad(loss, weights, allow_unused=True), strict=True):
+        got = np.zeros(weight.shape) if grad is None else grad.numpy()
+        for place in np.ndindex(*weight.shape):
+            assert abs(got[place] - difference(penalty, weight, place)) < 1e-6
+    optimizer = mg.optim.Adam(weights, lr=1e-2)
+    penalty().backward()
+    optimizer.step()
+    assert penalty().item() < loss.item()
+
+
 def test_a_penalty_is_the_plain_formula_of_each_samples_own_gradient() -> None:
     critic, real, fake = Critic(), points(0), points(1)
     epsilon = mg.Generator(7).uniform((4, 1), dtype="float64").numpy()

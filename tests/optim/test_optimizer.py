@@ -338,6 +338,102 @@ def test_a_foreign_state_is_refused_in_one_line_and_changes_nothing(change, mess
         np.testing.assert_array_equal(value, before[key])
 
 
+@pytest.mark.parametrize("missing", ["gradient_sum", "square_sum", "step"])
+def test_a_state_without_one_of_its_moments_is_refused(missing):
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam(ps)
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    optimizer.step()
+    state = optimizer.state_dict()
+    del state[f"state.1.{missing}"]
+    with pytest.raises(UserError, match=f"optimizer state: state.1.{missing} (is missing|must be)"):
+        optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "change", "message"),
+    [
+        (
+            "NAdam",
+            {},
+            {"state.0.mu_product": None},
+            "state.0.mu_product must be a number, got None",
+        ),
+        ("NAdam", {}, {"state.0.mu_product": "1"}, "state.0.mu_product must be a number, got '1'"),
+        ("Muon", {}, {"param_groups.0.adjust_lr_fn": 3}, "adjust_lr_fn must be one of"),
+        ("Muon", {}, {"param_groups.0.ns_steps": 1.5}, "ns_steps must be an integer ≥ 0, got 1.5"),
+        ("SGD", {}, {"param_groups.0.nesterov": 1}, "nesterov must be True or False, got 1"),
+        ("Adam", {}, {"param_groups.0.amsgrad": True}, "state.0.largest_square_sum is missing"),
+        ("SGD", {}, {"param_groups.0.momentum": 0.9}, "state.0.momentum_buffer is missing"),
+        ("RMSprop", {}, {"param_groups.0.centered": True}, "state.0.grad_avg is missing"),
+    ],
+)
+def test_every_optimizer_looks_at_its_own_state(name, options, change, message):
+    ps = parameters_of([np.ones((2, 3), np.float32)])
+    optimizer = getattr(mg.optim, name)(ps, **options)
+    give(ps, [np.ones((2, 3), np.float32)], mg.tensor)
+    optimizer.step()
+    before = optimizer.state_dict()
+    with pytest.raises(UserError, match=message):
+        optimizer.load_state_dict({**before, "param_groups.0.lr": 9.0, **change})
+    for key, value in optimizer.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_numbers_in_a_state_may_come_from_any_library():
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam(ps)
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    optimizer.step()
+    before = optimizer.state_dict()
+    arrays = {
+        key: mg.tensor(v) if isinstance(v, np.ndarray) else v if type(v) is bool else np.array(v)
+        for key, v in before.items()
+    }
+    optimizer.load_state_dict(arrays)
+    after = optimizer.state_dict()
+    assert after.keys() == before.keys()
+    for key, value in after.items():
+        np.testing.assert_array_equal(value, before[key])
+        assert type(value) is type(before[key])
+    with pytest.raises(UserError, match="optimizer state must be a dictionary, got list"):
+        optimizer.load_state_dict([1])
+
+
+def test_many_faults_are_counted():
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam(ps)
+    with pytest.raises(UserError, match=r"is missing; and 5 more$"):
+        optimizer.load_state_dict({"a": 1})
+
+
+@pytest.mark.parametrize(
+    "change", [("lr", -1.0), ("lr", None), ("betas", (0.9, 1.0)), ("eps", "x")]
+)
+def test_an_option_changed_by_hand_into_nonsense_is_refused_at_the_next_step(change):
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.Adam(ps)
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    before = ps[0].numpy().copy()
+    optimizer.param_groups[0][change[0]] = change[1]
+    with pytest.raises((TypeError, ValueError), match=f"{change[0]}.* must be a"):
+        optimizer.step()
+    np.testing.assert_array_equal(ps[0].numpy(), before)
+    assert not optimizer.flat[0][0].steps[0]
+
+
+def test_somebodys_own_entry_in_a_group_is_left_alone():
+    ps = parameters_of(start()[:2])
+    optimizer = mg.optim.SGD(ps, lr=0.1)
+    optimizer.param_groups[0]["name"] = "all"
+    give(ps, some_gradients(0)[:2], mg.tensor)
+    optimizer.step()
+    state = optimizer.state_dict()
+    assert "param_groups.0.name" not in state
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["name"] == "all"
+
+
 def test_the_state_of_another_optimizer_is_refused():
     ps = parameters_of(start()[:2])
     with pytest.raises(UserError, match=r"optimizer state: param_groups.0.betas.0 is missing"):
