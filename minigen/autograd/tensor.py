@@ -100,20 +100,12 @@ class Tensor:
     # The getter is C code, because optimizers ask every parameter several times a step.
     grad: Any = property(operator.attrgetter("_grad"), _set_grad)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each dimension."""
-        return self._data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The element type, a ``numpy.dtype`` on every backend."""
-        return self._data.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self._data.ndim
+    # Getters in C, because layers and ops ask all the time.
+    shape: Any = property(operator.attrgetter("_data.shape"), doc="The length of each dimension.")
+    dtype: Any = property(
+        operator.attrgetter("_data.dtype"), doc="The element type: a ``numpy.dtype`` everywhere."
+    )
+    ndim: Any = property(operator.attrgetter("_data.ndim"), doc="The number of dimensions.")
 
     def dim(self) -> int:
         """The number of dimensions."""
