@@ -240,10 +240,15 @@ def dots(b: Any, x: Array, other: Array, axis: int) -> Any:
     return _in_float64(x * other, axis)
 
 
+def wide_sum(b: Any, x: Array, axis: Any, keepdims: bool) -> Any:
+    """``Σ x`` in float64, as a reduction; equals ``wide_sum`` in ``ops/summation.py``."""
+    return x.sum(axis=axis, dtype=np.float64, keepdims=keepdims)
+
+
 def _in_float64(x: Array, axis: int) -> Array:
     """A sum of many numbers: a thread of CuPy's reductions adds up thousands one by one."""
     return x.sum(axis=axis, dtype=np.float64).astype(x.dtype, copy=False)
 
 
-KERNELS = (product, sum_rows, sum_columns, dots)
+KERNELS = (product, sum_rows, sum_columns, wide_sum, dots)
 """As the backend registers them, by their names."""

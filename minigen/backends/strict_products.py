@@ -42,5 +42,5 @@ def _multiply_into(out: np.ndarray, x: np.ndarray, other: np.ndarray, add: bool)
     out[...] = out + found if add else found
 
 
-KERNELS = (product, cublas.sum_rows, cublas.sum_columns, cublas.dots)
+KERNELS = (product, cublas.sum_rows, cublas.sum_columns, cublas.wide_sum, cublas.dots)
 """As the backend registers them, by their names."""

@@ -13,11 +13,12 @@ import math
 from typing import Any
 
 from minigen.autograd.fused import fused
-from minigen.autograd.operation import functions
+from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
 from minigen.numeric import number
 from minigen.ops._arguments import check_float
 from minigen.ops.activation import gate, logistic
+from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
 from minigen.ops.product import product
 from minigen.ops.summation import sum_rows
@@ -136,6 +137,7 @@ def dense(
         )
     if bias.shape != (weight.shape[0],):
         raise ValueError(f"dense: bias must have shape ({weight.shape[0]},), got {bias.shape}")
-    return _dense(
-        input, weight, bias, activation=activation, slope=number("slope", slope, -math.inf)
-    )
+    options = {"activation": activation, "slope": number("slope", slope, -math.inf)}
+    if input.dtype is FLOAT16:
+        return in_float32(_dense, input, weight, bias, **options)
+    return _dense(input, weight, bias, **options)

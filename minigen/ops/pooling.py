@@ -194,6 +194,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     (N, C, H, W) -> (N, C, H', W'), or without the N; None for H' or W' keeps the length.
     """
     check_float("adaptive_avg_pool2d", input)
+    if input.dtype is FLOAT16:
+        return in_float32(adaptive_avg_pool2d, input, output_size)
     images = _as_batch("adaptive_avg_pool2d", input)
     if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
         output_size = [n if m is None else m for n, m in zip(images.shape[2:], output_size)]
@@ -239,6 +241,8 @@ def interpolate(
     """
     if input.ndim != 4:
         raise ValueError(f"interpolate: input must have shape (N, C, H, W), got {input.shape}")
+    if input.dtype is FLOAT16:
+        return in_float32(interpolate, input, size, scale_factor, mode, align_corners)
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate needs exactly one of size and scale_factor")
     if mode not in ("nearest", "bilinear"):

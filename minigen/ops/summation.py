@@ -30,6 +30,9 @@ FEW = 16
 ROW = 128
 """So many products of a row ``einsum`` adds at a time: it keeps at least four sums side by side."""
 
+SMALL = 4096
+"""Elements of an array for which a pass costs less than to think about it."""
+
 NARROW = 64
 """Rows shorter than this are added several at a time."""
 
@@ -38,11 +41,14 @@ Axis = int | Sequence[int] | None
 
 def sum_of(b: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """``Σ x`` over ``axis`` (one, several, or None for all), in the dtype that ``x.sum`` has."""
-    if x.dtype is FLOAT32 and (x.size <= FEW or _terms(x.shape, axis) <= FEW):
+    dtype = x.dtype
+    if dtype is not FLOAT32 and dtype is not FLOAT16:
         return x.sum(axis=axis, keepdims=keepdims)
-    if x.dtype is FLOAT32 or x.dtype is FLOAT16:
-        return wide_sum(b, x, axis, keepdims).astype(x.dtype)
-    return x.sum(axis=axis, keepdims=keepdims)
+    if x.size < SMALL:
+        return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims).astype(dtype)
+    if dtype is FLOAT32 and _terms(x.shape, axis) <= FEW:
+        return x.sum(axis=axis, keepdims=keepdims)
+    return wide_sum(b, x, axis, keepdims).astype(dtype)
 
 
 def mean_of(b: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -61,8 +67,23 @@ def _terms(shape: Sequence[int], axis: Axis) -> int:
 
 @kernel
 def wide_sum(b: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """``Σ x`` over ``axis`` in float64, of float32 or float16."""
-    return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims)
+    """``Σ x`` over ``axis`` in float64, of float32 or float16.
+
+    To change the type of every term costs NumPy more than to add them up. So along one dimension
+    that is not the last, groups of terms are added first, side by side with their neighbours.
+    """
+    one = axis if isinstance(axis, int) else axis[0] if axis is not None and len(axis) == 1 else -1
+    one += x.ndim if one < 0 else 0
+    if x.dtype is FLOAT16 or one == x.ndim - 1 or x.shape[-1] < NARROW:
+        return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims)
+    length, before = x.shape[one], (slice(None),) * one
+    whole = length - length % FEW
+    groups = x[(*before, slice(0, whole))]
+    groups = groups.reshape(*x.shape[:one], whole // FEW, FEW, *x.shape[one + 1 :])
+    total = groups.sum(axis=one + 1).sum(axis=one, dtype=FLOAT64, keepdims=keepdims)
+    if whole < length:
+        total += x[(*before, slice(whole, length))].sum(axis=one, keepdims=keepdims)
+    return total
 
 
 @kernel
