@@ -20,11 +20,13 @@ __all__ = ["in_float32"]
 
 
 def in_float32(op: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
-    """``op(*inputs, **options)`` with every half among ``inputs`` as float32, and halves again.
+    """``op(*inputs, **options)`` with every half among them as float32, and halves again.
 
-    Where a wider float is among the inputs the result stays as wide.
+    Where a wider float is among them the result stays as wide.
     """
-    floats = [x for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"]
+    given = (*inputs, *options.values())
+    floats = [x for x in given if isinstance(x, Tensor) and x.dtype.kind == "f"]
+    options = {name: _cast(x, FLOAT16, FLOAT32) for name, x in options.items()}
     out = op(*[_cast(x, FLOAT16, FLOAT32) for x in inputs], **options)
     if any(x.dtype is not FLOAT16 for x in floats):
         return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+from minigen.autograd.operation import FLOAT16, FLOAT32, functions
 from minigen.autograd.tensor import Tensor
 from minigen.ops.batch_norm import batch_norm, follow
 from minigen.ops.normalization import check_float, check_vector, group_norm
@@ -63,7 +64,10 @@ def instance_norm(
     if math.prod(input.shape[2:]) == 1:
         raise ValueError(f"instance_norm needs more than one place per channel, got {input.shape}")
     if running_mean is not None and running_var is not None and input.numel():
-        variance, middle = var_mean(input.detach(), tuple(range(2, input.ndim)))  # (N, C)
+        x = input.detach()
+        if x.dtype is FLOAT16:  # whose variance may be no half
+            x = functions.cast(x, dtype=FLOAT32)
+        variance, middle = var_mean(x, tuple(range(2, input.ndim)))  # (N, C)
         follow(running_mean, middle.mean(0).data, momentum)
         follow(running_var, variance.mean(0).data, momentum)
     return group_norm(input, max(channels, 1), weight, bias, eps)

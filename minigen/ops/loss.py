@@ -57,7 +57,7 @@ def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """``(input - target)²``."""
     if input.dtype is FLOAT16:
-        return in_float32(mse_loss, input, target, reduction)
+        return in_float32(mse_loss, input, target, reduction=reduction)
     _same_shape("mse_loss", input, target)
     check_float("mse_loss", input)
     return _reduce(functions.square(input - target), reduction)
@@ -66,7 +66,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """``|input - target|``."""
     if input.dtype is FLOAT16:
-        return in_float32(l1_loss, input, target, reduction)
+        return in_float32(l1_loss, input, target, reduction=reduction)
     _same_shape("l1_loss", input, target)
     return _reduce(functions.absolute(input - target), reduction)
 
@@ -76,7 +76,7 @@ def smooth_l1_loss(
 ) -> Tensor:
     """With d = |input - target|: ``d²/2β`` if d < β, else ``d - β/2``."""
     if input.dtype is FLOAT16:
-        return in_float32(smooth_l1_loss, input, target, reduction, beta)
+        return in_float32(smooth_l1_loss, input, target, reduction=reduction, beta=beta)
     _same_shape("smooth_l1_loss", input, target)
     check_float("smooth_l1_loss", input)
     if beta < 0:
@@ -93,6 +93,8 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
     """With d = |input - target|: ``d²/2`` if d ≤ δ, else ``δ(d - δ/2)``. Huber 1964."""
+    if input.dtype is FLOAT16:
+        return in_float32(huber_loss, input, target, reduction, delta)
     _same_shape("huber_loss", input, target)
     if not delta > 0:
         raise ValueError(f"delta must be > 0, got {delta}")
@@ -116,6 +118,9 @@ def kl_div(
         reduction: ``batchmean`` (the sum over the length of the first dimension: the mean of the
             divergences), ``mean`` (over all *elements*, which is no divergence), ``sum``, ``none``.
     """
+    if input.dtype is FLOAT16:
+        options = {"reduction": reduction, "log_target": log_target}
+        return in_float32(kl_div, input, target, **options)
     _same_shape("kl_div", input, target)
     if log_target:
         loss = functions.exp(target) * (target - input)
@@ -148,6 +153,8 @@ def gaussian_nll_loss(
     Raises:
         ValueError: shapes do not fit, or (looked at on the CPU) a variance is negative.
     """
+    if input.dtype is FLOAT16:
+        return in_float32(gaussian_nll_loss, input, target, var, full, eps, reduction)
     _same_shape("gaussian_nll_loss", input, target)
     v = _variances(var, input, eps)
     loss = 0.5 * (functions.log(v) + functions.square(input - target) / v)
@@ -252,9 +259,8 @@ def binary_cross_entropy_with_logits(
         pos_weight: a factor for the first term.
     """
     if input.dtype is FLOAT16:
-        return in_float32(
-            binary_cross_entropy_with_logits, input, target, weight, reduction, pos_weight
-        )
+        options = {"reduction": reduction, "pos_weight": pos_weight}
+        return in_float32(binary_cross_entropy_with_logits, input, target, weight, **options)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     check_float("binary_cross_entropy_with_logits", input)
     if (
@@ -287,7 +293,7 @@ def binary_cross_entropy(
             CPU; elsewhere it would cost a transfer, and the loss is NaN).
     """
     if input.dtype is FLOAT16:
-        return in_float32(binary_cross_entropy, input, target, reduction)
+        return in_float32(binary_cross_entropy, input, target, weight, reduction=reduction)
     _same_shape("binary_cross_entropy", input, target)
     check_float("binary_cross_entropy", input)
     _check_probabilities(input)
@@ -345,7 +351,8 @@ def nll_loss(
     Rows whose target is ``ignore_index`` count nothing; the mean is over the others, weighted.
     """
     if input.dtype is FLOAT16:
-        return in_float32(nll_loss, input, target, weight, ignore_index, reduction)
+        options = {"ignore_index": ignore_index, "reduction": reduction}
+        return in_float32(nll_loss, input, target, weight, **options)
     if input.ndim == 1:
         loss = nll_loss(
             input.reshape(1, -1),
@@ -406,9 +413,9 @@ def cross_entropy(
         label_smoothing: this share of the target goes to all classes evenly.
     """
     if input.dtype is FLOAT16:
-        return in_float32(
-            cross_entropy, input, target, weight, ignore_index, reduction, label_smoothing
-        )
+        options = {"reduction": reduction, "label_smoothing": label_smoothing}
+        options["ignore_index"] = ignore_index
+        return in_float32(cross_entropy, input, target, weight, **options)
     label_smoothing = number("label_smoothing", label_smoothing, high=1.0)
     check_float("cross_entropy", input)
     dim = 0 if input.ndim == 1 else 1

@@ -59,6 +59,11 @@ OPS: dict[str, tuple[Op, list[np.ndarray]]] = {
     "mse_loss": (mg.mse_loss, [SQUARE / 2, np.zeros_like(SQUARE)]),
     "l1_loss": (mg.l1_loss, [near_300(300, 300), np.zeros((300, 300), np.float16)]),
     "smooth_l1_loss": (mg.smooth_l1_loss, [near_300(300, 300), np.zeros((300, 300), np.float16)]),
+    "huber_loss": (mg.huber_loss, [near_300(300, 300), np.zeros((300, 300), np.float16)]),
+    "kl_div": (mg.kl_div, [halves(300, 300), np.abs(halves(300, 300, seed=2))]),
+    "gaussian_nll_loss": (
+        mg.gaussian_nll_loss, [SQUARE / 8, np.zeros((12, 12)), 100 + np.abs(halves(12, 12))]
+    ),
     "cross_entropy": (
         lambda x: mg.cross_entropy(x, mg.from_numpy(LABELS)), [halves(12, 5, scale=4)]
     ),
