@@ -19,6 +19,7 @@ from minigen.ops import (
     comparison,
     diagonal,
     elementwise,
+    in_place,
     indexing,
     linalg,
     masking,
@@ -43,6 +44,7 @@ _METHODS = {
     "logsumexp softmax log_softmax",
     shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to "
     "expand split chunk unbind repeat repeat_interleave flip roll",
+    in_place: " ".join(in_place.__all__),
     indexing: "gather scatter scatter_add index_select argsort sort topk",
     linalg: "matmul mm bmm addmm dot outer det logdet slogdet cholesky",
     diagonal: "diag diagonal trace tril triu",
