@@ -19,17 +19,20 @@ from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.numeric import integer
 from minigen.ops._arguments import one_dim
+from minigen.ops._results import ValuesAndIndices
 from minigen.ops.kernel import kernel
 
 __all__ = [
     "argsort",
     "embedding",
     "gather",
+    "index_add",
     "index_select",
     "one_hot",
     "scatter",
     "scatter_add",
     "sort",
+    "take_along_dim",
     "topk",
 ]
 
@@ -336,6 +339,52 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return functions.getitem(input, index=(slice(None),) * dim + (index.data.reshape(-1),))
 
 
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
+    """A copy of ``input`` with slice i of ``alpha · source`` added at ``index[i]`` along ``dim``.
+
+    ``source`` has the shape of ``input`` but for ``dim``, where it is as long as ``index`` (1-D).
+    Places that are named twice add up.
+    """
+    dim = one_dim(dim, input.ndim)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"index must be a 1-D integer tensor, got {index.dtype} {index.shape}")
+    expected = (*input.shape[:dim], index.shape[0], *input.shape[dim + 1 :])
+    if not input.ndim or source.shape != expected:
+        raise ValueError(f"index_add: source must have shape {expected}, got {source.shape}")
+    _check_range("index_add", index, input.shape[dim])
+    if alpha != 1:
+        source = source * alpha
+    place = (slice(None),) * dim + (index.data,)
+    return input + functions.add_at(source, index=place, shape=input.shape)
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """``gather`` where ``input`` and ``indices`` broadcast in the other dimensions.
+
+    What ``argsort`` and ``argmax`` (with ``keepdim=True``) return goes in here. With no ``dim``,
+    the places count through all of ``input`` in reading order.
+    """
+    if dim is None:
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
+    dim = one_dim(dim, input.ndim)
+    if indices.ndim != input.ndim:
+        raise ValueError(
+            f"take_along_dim: indices {indices.shape} and input {input.shape} must have equally "
+            f"many dimensions"
+        )
+    one, two = list(input.shape), list(indices.shape)
+    one[dim] = two[dim] = 1
+    shape = list(np.broadcast_shapes(tuple(one), tuple(two)))
+    lengths = input.shape[dim], indices.shape[dim]
+    wide, places = (
+        functions.broadcast_to(x, shape=(*shape[:dim], n, *shape[dim + 1 :]))
+        for x, n in zip((input, indices), lengths)
+    )
+    return gather(wide, dim, places)
+
+
 # ---------------------------------------------------------------- embedding
 
 
@@ -368,8 +417,13 @@ _embedding.rules(
 embedding_back.rules(g=lambda f, g, index: f.embedding(index, g))
 
 
-def embedding(input: Tensor, weight: Tensor) -> Tensor:
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """Row ``input[…]`` of the table ``weight``: (…) int and (rows, width) -> (…, width).
+
+    Args:
+        input: numbers of rows.
+        weight: the table.
+        padding_idx: the number of a row that gets no gradient; counted from the end if < 0.
 
     Raises:
         TypeError, ValueError, IndexError: no integers, no 2-D table, or no such row.
@@ -379,7 +433,11 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     if weight.ndim != 2:
         raise ValueError(f"weight must have shape (rows, width), got {weight.shape}")
     _check_range("embedding", input, weight.shape[0])
-    return _embedding(input, weight)
+    rows = _embedding(input, weight)
+    if padding_idx is None:
+        return rows
+    padding_idx = one_dim(padding_idx, weight.shape[0], "padding_idx")
+    return functions.where((input == padding_idx).unsqueeze(-1), rows.detach(), rows)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
@@ -429,20 +487,20 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
-) -> tuple[Tensor, Tensor]:
+) -> ValuesAndIndices:
     """``(values, indices)`` in order along ``dim``; the gradient follows each value home.
 
     Equal values always keep their order, whether ``stable`` asks for it or not; NaN is largest.
     """
     indices = argsort(input, dim, descending)
     if input.ndim == 0:
-        return functions.alias(input), indices
-    return chosen(input, indices, dim=one_dim(dim, input.ndim)), indices
+        return ValuesAndIndices(functions.alias(input), indices)
+    return ValuesAndIndices(chosen(input, indices, dim=one_dim(dim, input.ndim)), indices)
 
 
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> tuple[Tensor, Tensor]:
+) -> ValuesAndIndices:
     """The ``k`` largest ``(values, indices)`` along ``dim``, largest first; or the smallest.
 
     They always come in order, whether ``sorted`` asks for it or not. Of equal values those that
@@ -457,7 +515,9 @@ def topk(
         raise ValueError(f"topk: k must lie in [0, {length}], got {k}")
     if input.ndim == 0:
         values, indices = topk(input.reshape(1), k)
-        return (values.reshape(()), indices.reshape(())) if k else (values, indices)
+        if k:
+            values, indices = values.reshape(()), indices.reshape(())
+        return ValuesAndIndices(values, indices)
     indices = argsort(input, dim, descending=largest)
     indices = functions.getitem(indices, index=(slice(None),) * dim + (slice(0, k),))
-    return chosen(input, indices, dim=dim), indices
+    return ValuesAndIndices(chosen(input, indices, dim=dim), indices)

@@ -211,10 +211,10 @@ _inv.rules(
 )
 
 
-def inv(input: Tensor) -> Tensor:
+def inv(A: Tensor) -> Tensor:
     """The inverse of each matrix: (…, n, n) -> (…, n, n)."""
-    _check_square("inv", input)
-    return _inv(input)
+    _check_square("inv", A)
+    return _inv(A)
 
 
 @primitive
@@ -235,15 +235,15 @@ def signdet(b, x):
     return b.xp.linalg.slogdet(x)[0]
 
 
-def slogdet(input: Tensor) -> SignAndLogarithm:
+def slogdet(A: Tensor) -> SignAndLogarithm:
     """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
-    _check_square("slogdet", input)
-    return SignAndLogarithm(signdet(input), logabsdet(input))
+    _check_square("slogdet", A)
+    return SignAndLogarithm(signdet(A), logabsdet(A))
 
 
-def det(input: Tensor) -> Tensor:
+def det(A: Tensor) -> Tensor:
     """The determinant of each (non-singular) matrix: (…, n, n) -> (…)."""
-    sign, log = slogdet(input)
+    sign, log = slogdet(A)
     return sign * functions.exp(log)
 
 

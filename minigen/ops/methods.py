@@ -45,7 +45,7 @@ _METHODS = {
     shape: "reshape flatten unflatten squeeze unsqueeze permute transpose movedim broadcast_to "
     "expand split chunk unbind repeat repeat_interleave flip roll",
     in_place: " ".join(in_place.__all__),
-    indexing: "gather scatter scatter_add index_select argsort sort topk",
+    indexing: "gather scatter scatter_add index_select index_add take_along_dim argsort sort topk",
     linalg: "matmul mm bmm addmm dot outer det logdet slogdet cholesky",
     diagonal: "diag diagonal trace tril triu",
     norm: "norm",

@@ -24,6 +24,7 @@ __all__ = [
     "expand",
     "flatten",
     "flip",
+    "meshgrid",
     "movedim",
     "pad",
     "permute",
@@ -199,6 +200,28 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     if any(m not in (1, n) for m, n in zip(input.shape, lengths[extra:])):
         raise ValueError(f"cannot expand shape {input.shape} to {shape}")
     return _broadcast_to(input, shape=tuple(lengths))
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """The coordinates of a grid: vectors of lengths n, m, … -> as many tensors (n, m, …).
+
+    Args:
+        tensors: vectors (or numbers), one for each dimension of the grid.
+        indexing: ``ij``, or ``xy``, where the first two dimensions are exchanged.
+    """
+    vectors = unpack(tensors)
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"indexing must be 'ij' or 'xy', got {indexing!r}")
+    if not vectors or any(x.ndim > 1 for x in vectors):
+        raise ValueError(f"meshgrid needs vectors, got {[x.shape for x in vectors]}")
+    shape = tuple([x.numel() for x in vectors])
+    grids = []
+    for d, x in enumerate(vectors):
+        along = _reshape(x, shape=tuple([n if i == d else 1 for i, n in enumerate(shape)]))
+        grids.append(_broadcast_to(along, shape=shape))
+    if indexing == "xy" and len(grids) > 1:
+        grids = [transpose(x, 0, 1) for x in grids]
+    return tuple(grids)
 
 
 # ---------------------------------------------------------------- join and split
@@ -496,6 +519,10 @@ def pad(
 
 def _pad_by_index(x: Tensor, dim: int, low: int, high: int, mode: str) -> Tensor:
     """Padding that repeats entries of ``x``: a gather of mirrored, clamped or wrapped positions."""
+    if mode == "circular" and min(low, high) < 0:  # what is cut off does not come round again
+        kept = slice(max(-low, 0), x.shape[dim] + min(high, 0))
+        x = functions.getitem(x, index=(slice(None),) * dim + (kept,))
+        low, high = max(low, 0), max(high, 0)
     n = x.shape[dim]
     room = {"reflect": n - 1, "circular": n, "replicate": max(low, high) if n else 0}[mode]
     if max(low, high) > max(room, 0):

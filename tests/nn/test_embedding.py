@@ -24,3 +24,11 @@ def test_mistakes_are_named():
         nn.Embedding(4, 2)(mg.tensor([-1]))
     with pytest.raises(ValueError, match="Embedding: num_embeddings must be an integer ≥ 1"):
         nn.Embedding(0, 2)
+
+
+def test_the_row_of_the_padding_starts_as_zeros_and_stays_so():
+    table = nn.Embedding(4, 2, padding_idx=-1)
+    assert table.padding_idx == 3
+    assert table.weight[3].tolist() == [0.0, 0.0]
+    table(mg.tensor([3, 1, 3])).sum().backward()
+    assert table.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0]]

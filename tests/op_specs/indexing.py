@@ -290,7 +290,70 @@ def _rows_of_gradient(draw: Any) -> Case:
     return Case((draw(arrays((*index.shape, width))), index), {"rows": table.shape[0]})
 
 
+@st.composite
+def _added(draw: Any) -> Case:
+    case = draw(_selected())
+    x, index = case.arrays
+    dim = case.options["dim"] % x.ndim
+    source = draw(arrays((*x.shape[:dim], len(index), *x.shape[dim + 1 :])))
+    return Case((x, index, source), {"dim": dim, "alpha": draw(st.sampled_from([1, -0.5]))})
+
+
+def _np_index_add(x: Any, index: Any, source: Any, dim: int, alpha: float) -> Any:
+    out = np.moveaxis(x.copy(), dim, 0)
+    for place, part in zip(index, np.moveaxis(source, dim, 0)):
+        out[place] += alpha * part
+    return np.moveaxis(out, 0, dim)
+
+
+@st.composite
+def _along_dim(draw: Any) -> Case:
+    """Places that broadcast against the input in the other dimensions; or in reading order."""
+    x = draw(arrays(draw(shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))))
+    dim = draw(st.none() | st.integers(-x.ndim, x.ndim - 1))
+    if dim is None:
+        return Case((x, draw(integer_arrays((draw(st.integers(0, 4)),), 0, x.size))), {"dim": dim})
+    lengths = [draw(st.sampled_from([1, n])) for n in x.shape]
+    lengths[dim] = draw(st.integers(0, 4))
+    return Case((x, draw(integer_arrays(tuple(lengths), 0, x.shape[dim]))), {"dim": dim})
+
+
+def _np_take_along(x: Any, index: Any, dim: int | None) -> Any:
+    return np.take_along_axis(x.reshape(-1) if dim is None else x, index, 0 if dim is None else dim)
+
+
+@st.composite
+def _padded(draw: Any) -> Case:
+    case = draw(_looked_up())
+    rows = len(case.arrays[1])
+    return Case(case.arrays, {"padding_idx": draw(st.integers(-rows, rows - 1))})
+
+
 TABLES = [
+    Spec(
+        "index_add",
+        _added(),
+        call=lambda x, index, source, dim, alpha: mg.index_add(x, dim, index, source, alpha=alpha),
+        torch=lambda x, index, source, dim, alpha: torch.index_add(
+            x, dim, index, source, alpha=alpha
+        ),
+        numpy=_np_index_add,
+    ),
+    Spec("take_along_dim", _along_dim(), numpy=_np_take_along, torch="take_along_dim"),
+    Spec(
+        "embedding",
+        _padded(),
+        numpy=lambda index, table, padding_idx: table[index],
+        torch="nn.functional.embedding",
+        differentiable=False,
+    ),
+    Spec(
+        "one_hot",
+        _classes().map(lambda case: Case(case.arrays)).filter(lambda case: case.arrays[0].size > 0),
+        numpy=lambda index: np.eye(index.max() + 1, dtype=np.int64)[index],
+        torch="nn.functional.one_hot",
+        differentiable=False,
+    ),
     Spec(
         "index_select",
         _selected(),

@@ -173,6 +173,13 @@ def _flip(draw: Any) -> Case:
 
 
 @st.composite
+def _vectors(draw: Any) -> Case:
+    count = draw(st.integers(1, 3))
+    xs = tuple(draw(arrays(draw(shapes(max_dims=1, max_side=3)))) for _ in range(count))
+    return Case(xs, {"indexing": draw(st.sampled_from(["ij", "xy"]))})
+
+
+@st.composite
 def _roll(draw: Any) -> Case:
     x = draw(arrays(draw(shapes(min_dims=1))))
     dims = draw(st.lists(st.integers(0, x.ndim - 1), unique=True, min_size=1))
@@ -206,6 +213,7 @@ def _np_pad(x: Any, pad: Any, value: float) -> Any:
 
 @st.composite
 def _pad_repeating(draw: Any) -> Case:
+    """Sides that grow by what repeats; some are cut off instead."""
     mode = draw(st.sampled_from(["reflect", "replicate", "circular"]))
     x = draw(arrays(draw(shapes(min_dims=4, max_dims=4, min_side=2, max_side=3))))
     room = [n - 1 if mode == "reflect" else n for n in reversed(x.shape[2:])]
@@ -271,6 +279,8 @@ SPECS = [
          numpy=lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1) if x.ndim else x),
     Spec("movedim", _two_axes("source", "destination", min_dims=1), torch="movedim",
          numpy=lambda x, source, destination: np.moveaxis(x, source, destination)),
+    Spec("meshgrid", _vectors(), torch=lambda *xs, indexing: torch.meshgrid(*xs, indexing=indexing),
+         numpy=lambda *xs, indexing: np.meshgrid(*xs, indexing=indexing)),
     Spec("movedim", _several_axes(), torch="movedim",
          numpy=lambda x, source, destination: np.moveaxis(x, source, destination)),
     Spec("broadcast_to", _broadcast("size"), ops=("broadcast_to",),
