@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
-__all__ = ["State", "change", "current", "put", "within"]
+__all__ = ["State", "at_work", "change", "current", "put", "within"]
 
 T = TypeVar("T")
 
@@ -83,6 +83,11 @@ current: Callable[[], State] = _state.get
 
 put: Callable[[State], Any] = _state.set
 """Make a state that of this thread."""
+
+
+at_work: dict[int, Any] = {}
+"""The recorders of all threads that record at this moment: what other threads make meanwhile, a
+recorded step must not use, since no replay would make it anew."""
 
 
 def change(**values: Any) -> None:

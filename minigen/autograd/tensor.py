@@ -24,7 +24,7 @@ from minigen.autograd.mode import mode
 from minigen.autograd.operation import functions
 from minigen.autograd.tape import Node
 from minigen.backends import Array, active, to_host
-from minigen.thread_state import current
+from minigen.thread_state import at_work, current
 
 DEFAULT_DTYPE = np.dtype("float32")
 _ndarray = np.ndarray
@@ -46,6 +46,8 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
         if type(data) is not _ndarray:
             data = self._stored(data)
+        if at_work:
+            self._made_beside()
         self._data: Array = data
         self.requires_grad = requires_grad
         self.node = node
@@ -59,6 +61,13 @@ class Tensor:
         """What a new tensor keeps of anything that is no plain NumPy array."""
         recorder = current().recorder
         return _plain(data) if recorder is None else recorder.stored(self, data)
+
+    def _made_beside(self) -> None:
+        """Tell the recorders of other threads that this tensor is made while they record."""
+        own = current().recorder
+        for recorder in list(at_work.values()):
+            if recorder is not own:
+                recorder.made_beside(self)
 
     @property
     def data(self) -> Any:

@@ -19,6 +19,7 @@ import ctypes
 import importlib
 import math
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -155,6 +156,17 @@ class Cublas:
             found.leading,
             ctypes.c_longlong(found.jump),
         )
+
+
+class OfThread(threading.local):
+    """A handle for each thread: its stream and its workspace cannot serve two at once.
+
+    Attributes:
+        handle: this thread's, loaded when it first asks; None as ``load`` says.
+    """
+
+    def __init__(self, cupy: Any) -> None:
+        self.handle = load(cupy)
 
 
 def load(cupy: Any) -> Cublas | None:

@@ -83,8 +83,12 @@ class CupyBackend(Backend):
         self.array_type = self.xp.ndarray
         self.kernels = KERNELS | {kernel.__name__: kernel for kernel in cublas.KERNELS}
         self.module = functools.cache(self._compile)
-        self.cublas = functools.cache(functools.partial(cublas.load, self.xp))  # when first asked
+        self._cublas = functools.cache(functools.partial(cublas.OfThread, self.xp))
         self.tap_table = functools.lru_cache(maxsize=256)(self._tap_table)
+
+    def cublas(self) -> cublas.Cublas | None:
+        """The library with this thread's handle, loaded when first asked for; None without it."""
+        return self._cublas().handle
 
     # ------------------------------------------------------------ CUDA C
 

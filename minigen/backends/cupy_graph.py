@@ -4,6 +4,10 @@ While a stream captures, CUDA runs none of the kernels that it is given; it note
 arguments, addresses included. So the memory of everything that the captured work makes must stay
 where it is for as long as the graph is used: it comes from a pool that belongs to this graph maker
 alone. Inside the graph the pool's blocks are used again and again, as in an eager step.
+
+CuPy's current stream and allocator are each thread's own, and a capture in the mode "relaxed" binds
+no other thread: what another one computes meanwhile, on its stream, is computed at once and is no
+part of the graph; two threads may capture side by side.
 """
 
 from __future__ import annotations

@@ -176,6 +176,7 @@ def capture(step: Callable[..., Any], limit: int = 64) -> Captured:
     - what Python does beside tensors (a counter, a number computed from it) happens only when the
       step is run, not when it is replayed; pass what changes as an argument;
     - state lives in tensors that are written into, not replaced by others;
+    - it computes in the thread that calls it, not in threads of its own;
     - its results lie in memory that the next call overwrites: read or clone them before.
 
     Threads do not disturb one another: each records the step for itself when it calls it, and what

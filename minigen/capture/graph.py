@@ -38,7 +38,6 @@ from minigen.capture.errors import CaptureError, host_read, line_of, one_line
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.watching import Guard, Watching, hold
 from minigen.errors import UserError
-from minigen.thread_state import within
 
 __all__ = ["GraphRecorder", "GraphRecording"]
 
@@ -251,12 +250,7 @@ class GraphRecording:
             if isinstance(x, Tensor):
                 recorder.makes(x)
         recorder.maker.begin()
-        return within(
-            {"backend": recorder, "recorder": recorder},
-            step,
-            *rebuild(arguments, inputs),
-            **rebuild(keywords, inputs),
-        )
+        return recorder.record(step, *rebuild(arguments, inputs), **rebuild(keywords, inputs))
 
     def holds(self) -> bool:
         """Whether everything that the recording relies on is as it was."""

@@ -27,7 +27,6 @@ from minigen.capture.recorder import Recorder, owner_of
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.traced import Traced, plain
 from minigen.capture.watching import hold
-from minigen.thread_state import within
 
 __all__ = ["Recording"]
 
@@ -80,8 +79,7 @@ class Recording:
         for x in inputs:
             if isinstance(x, Tensor):
                 recorder.makes(x)
-        inside = {"backend": recorder, "recorder": recorder}
-        return within(inside, step, *rebuild(arguments, inputs), **rebuild(keywords, inputs))
+        return recorder.record(step, *rebuild(arguments, inputs), **rebuild(keywords, inputs))
 
     def _write_back(self, recorder: Recorder) -> None:
         """A tensor that was given another array: the value goes into the one that it had."""

@@ -12,7 +12,7 @@ import numpy as np
 from minigen.autograd.tensor import Tensor
 from minigen.backends.base import Array, Backend
 from minigen.capture.errors import CaptureError, at_line
-from minigen.thread_state import within
+from minigen.thread_state import at_work, within
 
 __all__ = ["Guard", "Watching", "hold"]
 
@@ -61,6 +61,7 @@ class Watching(Backend):
         self.arrived: dict[Tensor, Tensor | None] = {}
         self.touched: dict[int, Touched] = {}
         self._own: dict[int, weakref.ref[Tensor]] = {}
+        self._beside: dict[int, weakref.ref[Tensor]] = {}
         self._guarded: set[tuple[int, str]] = set()
 
     def refuse(self, what: str, why: str) -> NoReturn:
@@ -75,6 +76,19 @@ class Watching(Backend):
             self._guarded.add(key)
             self.guards.append((thing, attribute, getattr(thing, attribute)))
 
+    def record(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """``step(*args, **kwargs)`` with this recorder in force, in this thread."""
+        inside = {"backend": self, "recorder": self}
+        try:
+            try:
+                at_work[id(self)] = self
+                return within(inside, step, *args, **kwargs)
+            finally:
+                at_work.pop(id(self), None)
+        except BaseException:  # once more, for an interrupt may have come just before the last line
+            at_work.pop(id(self), None)
+            raise
+
     def unrecorded(self, function: Callable[..., T], *args: Any) -> T:
         """``function(*args)`` on the backend underneath, as if no step were being recorded."""
         return within({"backend": self.base, "recorder": None}, function, *args)
@@ -84,17 +98,20 @@ class Watching(Backend):
     def notice(self, tensor: Tensor) -> None:
         """The step is about to touch this tensor."""
         key = id(tensor)
-        if key not in self.touched and not self._is_own(tensor):
-            self.touched[key] = Touched(tensor)
+        if key in self.touched or _is_in(self._own, tensor):
+            return
+        if _is_in(self._beside, tensor):
+            self.refuse("use a tensor that another thread makes meanwhile", "no replay would")
+        self.touched[key] = Touched(tensor)
+
+    def made_beside(self, tensor: Tensor) -> None:
+        """Another thread makes this tensor while the step is recorded."""
+        self._beside[id(tensor)] = weakref.ref(tensor)
 
     def makes(self, tensor: Tensor) -> None:
         """The step makes this tensor."""
         key = id(tensor)
         self._own[key] = weakref.ref(tensor, lambda _: self._own.pop(key, None))
-
-    def _is_own(self, tensor: Tensor) -> bool:
-        found = self._own.get(id(tensor))
-        return found is not None and found() is tensor
 
     def made_and_alive(self) -> list[Tensor]:
         """The tensors that the step made and that somebody still holds."""
@@ -139,3 +156,8 @@ class Watching(Backend):
         """A backward pass is about to add to ``leaf.grad``."""
         self.notice(leaf)
         self.arrived.setdefault(leaf, leaf.grad)
+
+
+def _is_in(known: dict[int, weakref.ref[Tensor]], tensor: Tensor) -> bool:
+    found = known.get(id(tensor))
+    return found is not None and found() is tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -217,3 +218,14 @@ def test_an_error_of_the_library_is_said_with_its_number() -> None:
     x = strict.asarray(np.ones((2, 2), np.float32))
     with pytest.raises(RuntimeError, match="cublasGemmStridedBatchedEx failed with status 13"):
         cublas.product(b, x, x)
+
+
+def test_each_thread_has_a_handle_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cublas, "load", lambda cupy: object())
+    of_thread, found = cublas.OfThread(None), []
+    assert of_thread.handle is of_thread.handle
+    other = threading.Thread(target=lambda: found.append(of_thread.handle))
+    other.start()
+    other.join()
+    assert found
+    assert found[0] is not of_thread.handle

@@ -11,6 +11,7 @@ from interrupted import interrupt, points
 
 import minigen as mg
 from minigen.backends import active
+from minigen.thread_state import at_work
 
 POINTS = 25
 """Points tried of each phase, evenly spread (and another offset for each phase)."""
@@ -56,6 +57,7 @@ class Training:
 def assert_usable(training: Training, wanted: list[Any], captured: Any, place: str) -> None:
     assert mg.is_grad_enabled(), place
     assert active.recorder is None, place
+    assert not at_work, place
     assert type(active.backend).__name__ in ("NumpyBackend", "StrictBackend"), place
     kind = active.backend.array_type
     for p in [*training.model.parameters(), training.free]:

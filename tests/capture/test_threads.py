@@ -12,6 +12,7 @@ import pytest
 
 import minigen as mg
 from minigen.models.vae import VAE
+from minigen.thread_state import at_work
 
 
 @pytest.fixture(autouse=True)
@@ -218,3 +219,26 @@ def test_a_thread_computes_while_another_one_captures_a_graph():
         captured = mg.capture(step)
         assert [captured(mg.full((1,), v)).item() for v in (1.0, 2.0, 3.0)] == [3.0, 6.0, 9.0]
     assert seen == [[2.0, 2.0]] * 2
+
+
+@pytest.mark.parametrize("on", ["numpy", "strict"])
+def test_what_another_thread_makes_while_a_step_is_recorded_is_refused_in_it(on):
+    kept = []
+
+    def step(x: mg.Tensor) -> mg.Tensor:
+        def other() -> mg.Tensor:
+            with mg.use(on):
+                return mg.ones(2) * 2
+
+        kept.extend(together(other))
+        return x + kept[-1]
+
+    with mg.use(on):
+        captured, x = mg.capture(step), mg.ones(2)
+        assert captured(x).tolist() == [3.0, 3.0]
+        for _ in range(2):
+            with pytest.raises(mg.CaptureError, match="another thread makes meanwhile") as error:
+                captured(x)
+            assert "\n" not in str(error.value)
+            assert captured(x).tolist() == [3.0, 3.0]
+        assert not at_work
