@@ -546,14 +546,22 @@ def pixels_seen(model: RasterModel, rng: np.random.Generator, window: int, name:
 # ---------------------------------------------------------------- flows
 
 
-def numeric_log_det(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """log |det ∂z/∂x| of each sample by central differences, all in one batch: (N, …) → (N,)."""
-    n, d, h = len(x), x[0].size, 1e-5
-    steps = h * np.eye(d).reshape(d, 1, *x.shape[1:])
-    moved = np.stack([x + steps, x - steps])  # (2, D, N, …)
-    z = function(moved.reshape(2 * d * n, *x.shape[1:])).reshape(2, d, n, d)
-    jacobian = (z[0] - z[1]).transpose(1, 2, 0) / (2 * h)  # (N, D, D)
-    return np.linalg.slogdet(jacobian)[1]
+def numeric_log_det(
+    function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, room: Any = 1.0
+) -> np.ndarray:
+    """log |det ∂z/∂x| of each sample by differences, all in one batch: (N, …) → (N,).
+
+    Four points, error O(h⁴), and short steps. ``room``: how far each number is from the nearest
+    place where the function bends.
+    """
+    n, d = len(x), x[0].size
+    h = np.broadcast_to(np.minimum(3e-6, 0.03 * room), x.shape)  # (N, …)
+    steps = np.eye(d).reshape(d, 1, *x.shape[1:]) * h  # (D, N, …)
+    moved = np.stack([x + k * steps for k in (1, -1, 2, -2)])  # (4, D, N, …)
+    z = function(moved.reshape(4 * d * n, *x.shape[1:])).reshape(4, d, n, d)
+    jacobian = (8 * (z[0] - z[1]) - (z[2] - z[3])) / 12  # times h
+    rows = jacobian.transpose(1, 0, 2) / h.reshape(n, d, 1)  # (N, D, D)
+    return np.linalg.slogdet(rows)[1]
 
 
 def realnvp(variant: str) -> st.SearchStrategy[ModelCase]:
@@ -603,10 +611,11 @@ def image_flow(name: str) -> Callable[[str], st.SearchStrategy[ModelCase]]:
                 hidden.append(draw(upto(3)))
                 couplings = draw(upto(3, 2))
                 model = ImageRealNVP(shape, levels, tuple(hidden), variant, alpha, limit, couplings)
+            model.double()
             if variant == "histogram":
                 model.pixels.fit(rng.integers(0, levels, (20, *shape)))
             x = rng.integers(0, levels, (n, *shape)) / (levels - 1)
-            model.double().loss(mg.tensor(x))  # ActNorm looks at its first batch
+            model.loss(mg.tensor(x))  # ActNorm looks at its first batch
             stirred(rng, model, by=0.15)
 
             def oracle() -> Values:
@@ -615,7 +624,9 @@ def image_flow(name: str) -> Callable[[str], st.SearchStrategy[ModelCase]]:
                 forward = lambda rows: host(model(mg.tensor(rows))[0])
                 unit = math.prod(shape) * math.log(2)
                 prior = -normal(forward(y)).mean() / unit
-                volume = numeric_log_det(forward, y).mean() / unit
+                within = y * levels - np.floor(y * levels)  # a histogram bends between its bins
+                room = np.minimum(within, 1 - within) / levels
+                volume = numeric_log_det(forward, y, room).mean() / unit
                 return {
                     **{"loss": prior - volume + math.log2(levels), "prior": prior},
                     **{"log_det": volume},
