@@ -44,10 +44,10 @@ def sum_of(b: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     dtype = x.dtype
     if dtype is not FLOAT32 and dtype is not FLOAT16:
         return x.sum(axis=axis, keepdims=keepdims)
-    if x.size < SMALL:
-        return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims).astype(dtype)
     if dtype is FLOAT32 and _terms(x.shape, axis) <= FEW:
         return x.sum(axis=axis, keepdims=keepdims)
+    if x.size < SMALL:
+        return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims).astype(dtype)
     return wide_sum(b, x, axis, keepdims).astype(dtype)
 
 
@@ -105,10 +105,10 @@ def sum_rows(b: Any, x: Any, out: Any = None, *, add: bool = False) -> Any:
 def _rows_added(xp: Any, x: Any) -> Any:
     """(N, C) -> (C,), in float64 where there are many."""
     rows, columns = x.shape
-    if x.dtype is FLOAT16:
-        return x.sum(axis=0, dtype=FLOAT64)
-    if rows <= FEW:
+    if rows <= FEW and x.dtype is not FLOAT16:
         return xp.matmul(xp.ones(rows, dtype=x.dtype), x)
+    if x.size <= SMALL or x.dtype is FLOAT16:
+        return x.sum(axis=0, dtype=FLOAT64)
     if 0 < columns < NARROW and rows >= 2 * NARROW and x.flags.c_contiguous:
         some = NARROW // columns + 1  # (N, C) -> (N/some, some·C), a longer row
         whole = rows - rows % some
