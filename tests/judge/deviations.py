@@ -9,7 +9,11 @@ from __future__ import annotations
 
 NOT_HERE = "no model of this house needs it"
 
+ONE_VALUE = {"as a Tensor|both Tensors": "a tensor of one value is a number here, whichever way"}
+
 DEVIATIONS: dict[str, dict[str, str]] = {
+    "optim.Adam": ONE_VALUE,
+    "optim.AdamW": ONE_VALUE,
     "max_pool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},
     "nn.MaxPool2d": {"argument 'return_indices'": "there is no unpooling to use them"},
     "nn.MaxPool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},

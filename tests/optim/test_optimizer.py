@@ -234,6 +234,13 @@ def build(name: str, model: nn.Module, **options) -> mg.optim.Optimizer:
     return getattr(mg.optim, name)(params, **options)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_defaults_are_those_of_the_formula(name):
+    ours = {p.name: p.default for p in signature(getattr(mg.optim, name)).parameters.values()}
+    for p in list(signature(OPTIMIZERS[name]).parameters.values())[3:]:
+        assert ours[p.name] == p.default, p.name
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_arguments_are_pytorchs(name):
