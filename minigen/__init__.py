@@ -32,6 +32,7 @@ from minigen.ops.einsum import *
 from minigen.ops.elementwise import *
 from minigen.ops.indexing import *
 from minigen.ops.instance_norm import *
+from minigen.ops.interpolation import *
 from minigen.ops.linalg import *
 from minigen.ops.loss import *
 from minigen.ops.masking import *

@@ -30,6 +30,7 @@ from minigen.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_trans
 from minigen.ops.distance import cosine_similarity, normalize
 from minigen.ops.indexing import embedding, one_hot
 from minigen.ops.instance_norm import instance_norm
+from minigen.ops.interpolation import interpolate
 from minigen.ops.linalg import linear
 from minigen.ops.loss import (
     binary_cross_entropy,
@@ -45,9 +46,11 @@ from minigen.ops.loss import (
 )
 from minigen.ops.normalization import group_norm, layer_norm, rms_norm
 from minigen.ops.pooling import (
+    adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    avg_pool1d,
     avg_pool2d,
-    interpolate,
+    max_pool1d,
     max_pool2d,
     pixel_shuffle,
     pixel_unshuffle,
@@ -58,7 +61,9 @@ from minigen.ops.shape import pad
 from minigen.ops.unfold import fold, unfold
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -88,6 +93,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool1d",
     "max_pool2d",
     "mish",
     "mse_loss",

@@ -1,4 +1,4 @@
-"""Changing resolution: pooling down, interpolating up, pixels to channels and back."""
+"""Pooling: windows made one number each. And pixels made channels, and channels pixels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd.operation import FLOAT16, functions
+from minigen.autograd.operation import FLOAT16
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
-from minigen.numeric import number
 from minigen.ops._arguments import check_float, spread
 from minigen.ops.elementwise import divide
 from minigen.ops.halves import in_float32
@@ -22,9 +21,11 @@ from minigen.ops.shape import concatenate
 from minigen.ops.shape import pad as pad_tensor
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "avg_pool1d",
     "avg_pool2d",
-    "interpolate",
+    "max_pool1d",
     "max_pool2d",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -217,90 +218,60 @@ def _cell_means(x: Tensor, dim: int, count: int) -> Tensor:
     return concatenate([mean(x[(*before, slice(*b))], dim, keepdim=True) for b in bounds], dim)
 
 
-# ---------------------------------------------------------------- interpolation
+# ---------------------------------------------------------------- one dimension
 
 
-def interpolate(
+def _as_picture(name: str, x: Tensor) -> Tensor:
+    """(N, C, L), or without the N, as pictures of one row."""
+    if x.ndim not in (2, 3):
+        raise ValueError(f"{name}: input must have shape (N, C, L) or (C, L), got {x.shape}")
+    return x.unsqueeze(-2)
+
+
+def max_pool1d(
     input: Tensor,
-    size: int | Sequence[int] | None = None,
-    scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest",
-    align_corners: bool = False,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
 ) -> Tensor:
-    """Resample images: (N, C, H, W) -> (N, C, H', W').
-
-    Args:
-        input: (N, C, H, W).
-        size: the new (H', W'); or
-        scale_factor: by how much to grow, ``H' = ⌊H · factor⌋``.
-        mode: ``nearest`` or ``bilinear``.
-        align_corners: bilinear only: corner pixels keep their place (else pixel *areas* do).
-
-    Raises:
-        ValueError: not exactly one of size and scale_factor, or an unknown mode.
-    """
-    if input.ndim != 4:
-        raise ValueError(f"interpolate: input must have shape (N, C, H, W), got {input.shape}")
-    if input.dtype is FLOAT16:
-        return in_float32(interpolate, input, size, scale_factor, mode, align_corners)
-    if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate needs exactly one of size and scale_factor")
-    if mode not in ("nearest", "bilinear"):
-        raise ValueError(f"mode must be 'nearest' or 'bilinear', got {mode!r}")
-    if size is not None:
-        lengths = spread(size, 2, "size", 1)
-        scales = [m / n for n, m in zip(input.shape[2:], lengths)]
-    else:
-        given = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * 2
-        factors = [number("scale_factor", factor, above=True) for factor in given]
-        if len(factors) != 2:
-            raise ValueError(f"scale_factor must be one or two numbers > 0, got {scale_factor}")
-        scales = factors
-        lengths = tuple([math.floor(n * f) for n, f in zip(input.shape[2:], scales)])
-        if min(lengths) < 1:
-            raise ValueError(f"scale_factor {scale_factor} leaves nothing of {input.shape}")
-    if mode == "nearest":
-        return _nearest(input, lengths, scales)
-    check_float("interpolate", input)
-    rows, columns = (
-        _blend(n, m, s, align_corners, input.dtype)
-        for n, m, s in zip(input.shape[2:], lengths, scales)
+    """:func:`max_pool2d` with one spatial dimension: (N, C, L) -> (N, C, L'), or without the N."""
+    out = max_pool2d(
+        _as_picture("max_pool1d", input),
+        (1, spread(kernel_size, 1, "kernel_size", 1)[0]),
+        None if stride in (None, ()) else (1, spread(stride, 1, "stride", 1)[0]),
+        (0, spread(padding, 1, "padding")[0]),
+        (1, spread(dilation, 1, "dilation", 1)[0]),
+        ceil_mode,
     )
-    return rows @ input @ columns.mT  # (H', H) (N, C, H, W) (W, W')
+    return out.squeeze(-2)
 
 
-def _nearest(x: Tensor, lengths: Sequence[int], scales: Sequence[float]) -> Tensor:
-    """Each new pixel takes the old one below its upper left corner."""
-    (h, w), (rows, columns) = x.shape[2:], lengths
-    if rows % h == 0 and columns % w == 0:
-        return _enlarge(x, rows // h, columns // w)
-    for dim, (n, m, s) in enumerate(zip((h, w), lengths, scales), start=2):
-        places = tuple([min(int(i / s), n - 1) for i in range(m)])
-        x = functions.take(x, index=places, dim=dim)
-    return x
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """:func:`avg_pool2d` with one spatial dimension: (N, C, L) -> (N, C, L'), or without the N."""
+    out = avg_pool2d(
+        _as_picture("avg_pool1d", input),
+        (1, spread(kernel_size, 1, "kernel_size", 1)[0]),
+        None if stride in (None, ()) else (1, spread(stride, 1, "stride", 1)[0]),
+        (0, spread(padding, 1, "padding")[0]),
+        ceil_mode,
+        count_include_pad,
+    )
+    return out.squeeze(-2)
 
 
-def _enlarge(x: Tensor, down: int, across: int) -> Tensor:
-    """Each pixel as a block: a broadcast, whose gradient is a plain sum."""
-    n, c, h, w = x.shape
-    blocks = functions.broadcast_to(x.reshape(n, c, h, 1, w, 1), shape=(n, c, h, down, w, across))
-    return blocks.reshape(n, c, h * down, w * across)
-
-
-def _blend(length: int, count: int, scale: float, align_corners: bool, dtype: Any) -> Tensor:
-    """(count, length): the two weights of each new place on its old neighbours."""
-    i = np.arange(count)
-    if align_corners:
-        position = i * ((length - 1) / (count - 1)) if count > 1 else np.zeros(1)
-    else:
-        position = np.maximum((i + 0.5) / scale - 0.5, 0)
-    below = np.minimum(position.astype(np.int64), length - 1)
-    above = np.minimum(below + 1, length - 1)
-    share = position - below
-    matrix = np.zeros((count, length))
-    np.add.at(matrix, (i, below), 1 - share)
-    np.add.at(matrix, (i, above), share)
-    return Tensor(active.backend.asarray(matrix.astype(dtype)))
+def adaptive_avg_pool1d(input: Tensor, output_size: int | Sequence[int]) -> Tensor:
+    """The mean of ``output_size`` cells that cover each signal evenly: (N, C, L) -> (N, C, L')."""
+    cells = (1, spread(output_size, 1, "output_size", 1)[0])
+    return adaptive_avg_pool2d(_as_picture("adaptive_avg_pool1d", input), cells).squeeze(-2)
 
 
 # ---------------------------------------------------------------- pixels and channels

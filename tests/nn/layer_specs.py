@@ -299,6 +299,15 @@ def _images(args: tuple[Any, ...], channels: int = 2, **options: Any) -> Any:
     return cases
 
 
+def _signals(args: tuple[Any, ...], **options: Any) -> Any:
+    @st.composite
+    def cases(draw: Any, n: int) -> LayerCase:
+        chosen = {name: draw(s) for name, s in options.items()}
+        return LayerCase(args, chosen, (_numbers(draw, n, 2, 7),))
+
+    return cases
+
+
 _bool = {"count_include_pad": _flag, "padding": st.integers(0, 1), "ceil_mode": _flag}
 
 # ---------------------------------------------------------------- normalization
@@ -473,6 +482,13 @@ SPECS = [
         truths.pool("max_pool2d"),
     ),
     LayerSpec("AvgPool2d", _images((2,), **_bool), truths.pool("avg_pool2d")),
+    LayerSpec(
+        "MaxPool1d",
+        _signals((2,), padding=st.integers(0, 1), ceil_mode=_flag),
+        truths.pool1d("max"),
+    ),
+    LayerSpec("AvgPool1d", _signals((2,), **_bool), truths.pool1d("avg")),
+    LayerSpec("AdaptiveAvgPool1d", _signals((3,)), truths.op("adaptive_avg_pool1d", "output_size")),
     LayerSpec(
         "AdaptiveAvgPool2d", _images(((3, 2),)), truths.op("adaptive_avg_pool2d", "output_size")
     ),

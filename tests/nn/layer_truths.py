@@ -144,6 +144,16 @@ def pool(name: str) -> Callable[..., Any]:
     return truth
 
 
+def pool1d(kind: str) -> Callable[..., Any]:
+    """The same along one dimension."""
+    definition = op(f"{kind}_pool1d")
+
+    def truth(state: State, inputs: Any, k: int, **options: Any) -> Any:
+        return definition(state, inputs, kernel_size=k, stride=None, **options)
+
+    return truth
+
+
 def upsample(state: State, inputs: Any, **options: Any) -> Any:
     return np_interpolate(inputs[0], **options)
 

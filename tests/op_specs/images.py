@@ -136,26 +136,38 @@ def np_interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Any:
-    """Pixel by pixel: which old place a new one has, and which old pixels lie round it.
+    """Sample by sample: which old place a new one has, and which old samples lie round it.
 
-    ``nearest``: new pixel i takes old pixel ⌊i / scale⌋. ``bilinear``: the place of i is
-    (i + ½) / scale − ½, where pixels are areas, or i·(n − 1)/(m − 1), where the corners stay; the
-    two old pixels beside it count by their nearness.
+    ``nearest``: new sample i takes old sample ⌊i / scale⌋. ``linear``, ``bilinear``: the place of i
+    is (i + ½) / scale - ½, where samples are areas, or i·(n - 1)/(m - 1), where the corners stay;
+    the two old samples beside it count by their nearness. ``bicubic``: the four beside it count by
+    Keys' cubic of their distance.
     """
+    if x.ndim == 3:  # a signal is a picture of one row
+        pair = (1, size if isinstance(size, int) else size[0]) if size else None
+        scale = (1, scale_factor) if scale_factor else None
+        picture = {"linear": "bilinear"}.get(mode, mode)
+        return np_interpolate(x[:, :, None], pair, scale, picture, align_corners)[:, :, 0]
     old = x.shape[2:]
-    new = size or tuple([math.floor(n * scale_factor) for n in old])
-    scales = [scale_factor or m / n for n, m in zip(old, new)]
+    factors = scale_factor if isinstance(scale_factor, tuple) else (scale_factor,) * 2
+    new = size or tuple([math.floor(n * f) for n, f in zip(old, factors)])
+    scales = factors if scale_factor else [m / n for n, m in zip(old, new)]
 
     def shares(i: int, n: int, m: int, scale: float) -> dict[int, float]:
         """How much each old row (or column) counts in new row i."""
         if mode == "nearest":
             return {min(int(i / scale), n - 1): 1.0}
         corner = i * (n - 1) / (m - 1) if m > 1 else 0.0
-        place = corner if align_corners else max((i + 0.5) / scale - 0.5, 0.0)
-        below = min(int(place), n - 1)
-        if below == n - 1:
-            return {below: 1.0}
-        return {below: 1 - (place - below), below + 1: place - below}
+        place = corner if align_corners else (i + 0.5) / scale - 0.5
+        if mode == "bilinear":
+            place = max(place, 0.0)
+        found: dict[int, float] = {}
+        for tap in range(math.floor(place) - 1, math.floor(place) + 3):
+            distance = abs(place - tap)
+            weight = max(1 - distance, 0.0) if mode == "bilinear" else _keys(distance)
+            edge = min(max(tap, 0), n - 1)
+            found[edge] = found.get(edge, 0.0) + weight
+        return found
 
     out = np.zeros((*x.shape[:2], *new))
     for i, j in np.ndindex(*new):
@@ -163,6 +175,53 @@ def np_interpolate(
         for r, c in itertools.product(rows, columns):
             out[:, :, i, j] += rows[r] * columns[c] * x[:, :, r, c]
     return out
+
+
+def _keys(distance: float) -> float:
+    """The cubic of the paper, its equation 4, with a = -3/4."""
+    if distance < 1:
+        return 1.25 * distance**3 - 2.25 * distance**2 + 1
+    return -0.75 * (distance**3 - 5 * distance**2 + 8 * distance - 4) if distance < 2 else 0.0
+
+
+@st.composite
+def _signal(draw: Any, **options: Any) -> Case:
+    shape = (draw(st.integers(0, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 4)))
+    return Case((draw(arrays(shape)),), {name: draw(s) for name, s in options.items()})
+
+
+_STRETCHED = (
+    _signal(size=st.integers(1, 6), mode=st.just("nearest"))
+    | _signal(scale_factor=st.sampled_from([2, 0.5, 1.5]), mode=st.just("nearest"))
+    | _signal(size=st.integers(1, 6), mode=st.just("linear"), align_corners=st.booleans())
+    | _signal(scale_factor=st.sampled_from([2, 1.5]), mode=st.just("linear"))
+).filter(lambda case: case.arrays[0].shape[2] * case.options.get("scale_factor", 1) >= 1)
+
+_CUBIC = _picture(size=_SIZES, mode=st.just("bicubic"), align_corners=st.booleans()) | _picture(
+    scale_factor=st.sampled_from([2, 1.5]), mode=st.just("bicubic")
+)
+
+
+def _one_dimension(pooled: Any) -> Any:
+    """Cases of a pool with one spatial dimension, from those with two."""
+
+    def cut(case: Case) -> Case:
+        options = {k: v for k, v in case.options.items() if k != "divisor_override"}
+        for name in ("kernel_size", "padding"):
+            options[name] = options[name][1]
+        return Case((np.ascontiguousarray(case.arrays[0][..., 0, :]),), options)
+
+    return pooled.map(cut)
+
+
+def _np_pool1d(x: Any, average: bool, **options: Any) -> Any:
+    """A picture of one row, in windows of one row."""
+    stride = options.pop("stride") or options["kernel_size"]
+    options["kernel_size"], options["padding"] = (
+        (1, options["kernel_size"]),
+        (0, options["padding"]),
+    )
+    return _np_pool(x[..., None, :], average, stride=stride, **options)[..., 0, :]
 
 
 def _np_cells(x: Any, output_size: Any) -> Any:
@@ -216,6 +275,15 @@ SPECS = [
          torch.nn.functional.interpolate(
              x, align_corners=False if k["mode"] == "bilinear" and align_corners is None
              else align_corners, **k)),
+    Spec("interpolate", _STRETCHED | _CUBIC, numpy=np_interpolate,
+         torch=lambda x, **k: torch.nn.functional.interpolate(x, **k)),
+    Spec("max_pool1d", _one_dimension(_pooled(average=False)), torch="nn.functional.max_pool1d",
+         numpy=lambda x, **k: _np_pool1d(x, False, **k)),
+    Spec("avg_pool1d", _one_dimension(_pooled(average=True)), torch="nn.functional.avg_pool1d",
+         numpy=lambda x, **k: _np_pool1d(x, True, **k)),
+    Spec("adaptive_avg_pool1d", _signal(output_size=st.integers(1, 6)),
+         torch="nn.functional.adaptive_avg_pool1d",
+         numpy=lambda x, output_size: _np_cells(x[:, :, None], (1, output_size))[:, :, 0]),
     Spec("pixel_shuffle", _shuffled(up=True), numpy=_np_shuffle,
          torch="nn.functional.pixel_shuffle"),
     Spec("pixel_unshuffle", _shuffled(up=False), numpy=_np_unshuffle,
