@@ -212,7 +212,7 @@ def _hardtanh(b, x, *, low, high):
     return b.xp.clip(x, low, high)
 
 
-_hardtanh.rules(x=lambda f, g, x, low, high: f.where((x > low) & (x < high), g, 0.0))
+_hardtanh.rules(x=lambda f, g, x, low, high: f.where((x <= low) | (x >= high), 0.0, g))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

@@ -60,7 +60,7 @@ def add_narrow_rows(wide: Array, rows: Array) -> None:
 @summing
 def piece_sum(x: Array) -> Any:
     """Σ x of at most ``PIECE`` elements, in their dtype."""
-    total = x[0] - x[0]
+    total = x.dtype.type(0)
     for i in range(x.size):
         total += x[i]
     return total
