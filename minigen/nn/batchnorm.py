@@ -51,7 +51,7 @@ class _BatchNorm(Module):
         super().__init__()
         name = type(self).__name__
         positive(name, num_features=num_features)
-        self.num_features, self.eps = num_features, number(f"{name}: eps", eps)
+        self.num_features, self.eps = num_features, number(f"{name}: eps", eps, above=True)
         self.momentum = None if momentum is None else number(f"{name}: momentum", momentum, high=1)
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine else None

@@ -17,7 +17,10 @@ def _need_module(name: str, value: Any) -> Module:
 
 
 class Identity(Module):
-    """Returns its input."""
+    """Returns its input; takes any arguments, to stand in for another layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def forward(self, x: Any) -> Any:
         """``x`` itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,7 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (_number(v) for v in (start, end, step))
+    start, end, step = _number("start", start), _number("end", end), _number("step", step)
     if dtype is None:
         whole = all(isinstance(v, int) for v in (start, end, step))
         dtype = np.int64 if whole else DEFAULT_DTYPE
@@ -200,7 +201,7 @@ def linspace(
     To an integer dtype, the bounds and then the numbers are rounded towards zero, as in PyTorch.
     """
     steps = integer("steps", steps, 0)
-    start, end = _number(start), _number(end)
+    start, end = _number("start", start), _number("end", end)
     dtype = DEFAULT_DTYPE if dtype is None else np.dtype(dtype)
     if dtype.kind in "iu":
         start, end = int(start), int(end)
@@ -210,10 +211,13 @@ def linspace(
     return Tensor(active.backend.asarray(numbers.astype(dtype))).requires_grad_(requires_grad)
 
 
-def _number(value: Any) -> Any:
-    """A Python number, also of a one-element tensor or a NumPy number."""
-    if (plain := plain_number(value)) is None:
-        raise TypeError(f"a bound must be a number, got {shown(value)}")
+def _number(name: str, value: Any) -> Any:
+    """A finite Python number, also of a one-element tensor or a NumPy number."""
+    plain = int(value) if isinstance(value, (bool, np.bool_)) else plain_number(value)
+    if plain is None:
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
+    if not math.isfinite(plain):
+        raise ValueError(f"{name} must be finite, got {plain}")
     return plain
 
 

@@ -59,20 +59,22 @@ def trace(input: Tensor) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """``input`` with everything above diagonal ``diagonal`` of its last two dimensions set to 0."""
-    return functions.where(Tensor(_triangle(input, integer("diagonal", diagonal))), input, False)
+    return functions.where(
+        Tensor(_triangle("tril", input, integer("diagonal", diagonal))), input, False
+    )
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """``input`` with everything below diagonal ``diagonal`` of its last two dimensions set to 0."""
     return functions.where(
-        Tensor(~_triangle(input, integer("diagonal", diagonal) - 1)), input, False
+        Tensor(~_triangle("triu", input, integer("diagonal", diagonal) - 1)), input, False
     )
 
 
-def _triangle(x: Tensor, diagonal: int) -> Any:
+def _triangle(name: str, x: Tensor, diagonal: int) -> Any:
     """(rows, columns) booleans. (What they leave out becomes False: a zero for every dtype.)"""
     if x.ndim < 2:
-        raise ValueError(f"a triangle needs at least two dimensions, got shape {x.shape}")
+        raise ValueError(f"{name} needs at least two dimensions, got shape {x.shape}")
     xp = active.backend.xp
     rows, columns = x.shape[-2:]
     return xp.arange(columns)[None, :] - xp.arange(rows)[:, None] <= diagonal

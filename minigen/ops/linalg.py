@@ -128,6 +128,8 @@ def addmm(
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """``Σ xᵢ tensorᵢ`` of two vectors."""
     _need_dims("dot", 1, input=input, tensor=tensor)
+    if input.shape != tensor.shape:
+        raise ValueError(f"dot: input {input.shape} and tensor {tensor.shape} must be equally long")
     return matmul(input, tensor)
 
 

@@ -291,6 +291,8 @@ def max(
     """
     if isinstance(dim, Tensor):
         dim, other = None, dim
+    if not isinstance(input, Tensor):
+        raise TypeError(f"max: input must be a tensor, got {type(input).__name__}")
     if other is not None:
         return functions.maximum(input, other)
     if dim is None:
@@ -308,6 +310,8 @@ def min(
     """
     if isinstance(dim, Tensor):
         dim, other = None, dim
+    if not isinstance(input, Tensor):
+        raise TypeError(f"min: input must be a tensor, got {type(input).__name__}")
     if other is not None:
         return functions.minimum(input, other)
     if dim is None:

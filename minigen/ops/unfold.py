@@ -23,7 +23,9 @@ def unfold(
     padding: int | Sequence[int] = 0,
     stride: int | Sequence[int] = 1,
 ) -> Tensor:
-    """Every window as a column: (N, C, H, W) -> (N, C·kh·kw, windows)."""
+    """Every window as a column: (N, C, H, W) -> (N, C·kh·kw, windows), or both without the N."""
+    if input.ndim == 3:
+        return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
     kernel, stride, padding, dilation, counts = _window_grid(
         "unfold", input.shape, input.shape[2:], kernel_size, dilation, padding, stride
     )
@@ -45,8 +47,13 @@ def fold(
 ) -> Tensor:
     """Add columns back into the windows they came from: (N, C·kh·kw, windows) -> (N, C, H, W).
 
+    A single image comes and goes without the N.
     The transpose of :func:`unfold`, not its inverse: overlapping windows add up.
     """
+    if input.ndim == 2:
+        return fold(
+            input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride
+        ).squeeze(0)
     height, width = spread(output_size, 2, "output_size", 1)
     kernel, stride, padding, dilation, counts = _window_grid(
         "fold", (*input.shape, 0), (height, width), kernel_size, dilation, padding, stride

@@ -8,19 +8,113 @@ under a function also goes for the method and the operator of its name.
 from __future__ import annotations
 
 NOT_HERE = "no model of this house needs it"
+NUMBERS = "arithmetic takes numbers as well, first or second; PyTorch wants a tensor there"
+POOLED_INDICES = "there is no unpooling to use them"
+GUESSED_DIM = "PyTorch guesses the dimension where none is named, and warns; here none is guessed"
+NO_LIMIT = "the gradient 0 at a kink is a choice; PyTorch's next derivative of it is NaN"
+FLOATS_ONLY = "convolution is defined on floats; of integers it would overflow unseen"
+SAFE_FILES = "files are safetensors: nothing in them is executed"
+NO_NUCLEAR = "the norms that need singular values are not here: NumPy has no gradient for them"
+EPS = "below 0 it is no safeguard, but makes NaN of a small variance"
+FLAGS = "foreach and capturable are not arguments; a tensor as a rate is a number like any other"
 
-ONE_VALUE = {"as a Tensor|both Tensors": "a tensor of one value is a number here, whichever way"}
+_NUMBERS = {"accepted.*(must be Tensor, not int|invalid combination of arguments)": NUMBERS}
+_TABLE = {"no argument '(padding_idx|max_norm|norm_type|scale_grad_by_freq)'": NOT_HERE}
+_LOSS = {"no argument 'weight'": NOT_HERE}
+_STATISTICS = {"no argument '(running_mean|running_var|use_input_stats|momentum)'": NOT_HERE}
+_BIAS = {"argument 'bias'": "affine=False leaves out both"}
+_RATES = {"accepted; PyTorch: (lr|betas)": FLAGS}
+_SINGULAR = {"(ord|p) must be .*got ('nuc'|-?2)": NO_NUCLEAR}
+_INTEGERS = {"must be a floating-point tensor, got int64": FLOATS_ONLY}
+_BATCH_NORM = {**_BIAS, "more than one value per channel": "of no values there are no statistics"}
+_RECURRENT = {
+    "accepted; PyTorch: RNN input dtype": "two dtypes meet as in arithmetic, in a layer as well",
+    "accepted; PyTorch: (bias|batch_first) should be of type bool": "taken as Python's if does",
+}
 
 DEVIATIONS: dict[str, dict[str, str]] = {
-    "optim.Adam": ONE_VALUE,
-    "optim.AdamW": ONE_VALUE,
-    "max_pool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},
-    "nn.MaxPool2d": {"argument 'return_indices'": "there is no unpooling to use them"},
-    "nn.MaxPool2d()": {"no argument 'return_indices'": "there is no unpooling to use them"},
+    "Tensor.__rpow__": {"Integers to negative integer powers": "PyTorch gives 0 for ½"},
+    "Tensor.norm": _SINGULAR,
+    "atan2": {**_NUMBERS, "gradient 2.*for nan": NO_LIMIT},
+    "batch_norm": {r"input must have shape \(N, C, …\), got \(0,\)": "there are no channels"},
+    "binary_cross_entropy": {"argument 'weight'": NOT_HERE},
+    "binary_cross_entropy()": _LOSS,
+    "cdist()": {"no argument 'compute_mode'": "there is one way"},
+    "conv1d": _INTEGERS,
+    "conv2d": _INTEGERS,
+    "conv_transpose1d": _INTEGERS,
+    "conv_transpose2d": _INTEGERS,
+    "einsum()": {
+        "no argument 'path'": "the interpreter's own; the operands are contracted in turn"
+    },
+    "embedding()": _TABLE,
+    "eq": _NUMBERS,
+    "ge": _NUMBERS,
+    "group_norm": {"eps must be a number ≥ 0": EPS},
+    "gt": _NUMBERS,
+    "huber_loss()": _LOSS,
+    "instance_norm": {"argument 'running_mean'": NOT_HERE},
+    "instance_norm()": _STATISTICS,
+    "inv()": {"'A'|'input'": "called as mg.det is; in mg.linalg the argument is PyTorch's A"},
+    "l1_loss()": _LOSS,
+    "layer_norm": {"eps must be a number ≥ 0": EPS},
+    "le": _NUMBERS,
+    "linalg.matrix_norm": _SINGULAR,
+    "linalg.norm": {**_SINGULAR, "gradient 2.*for nan": NO_LIMIT},
+    "load()": {"no argument '(map_location|pickle_module|weights_only|mmap)'": SAFE_FILES},
+    "log_softmax()": {"'dim' is required, not None": GUESSED_DIM},
+    "logaddexp": {
+        **_NUMBERS,
+        "gradient 1.*for nan": "of two equal infinities each has half of the slope; PyTorch: NaN",
+    },
+    "logical_and": _NUMBERS,
+    "logical_or": _NUMBERS,
+    "logsumexp": {"at least one element along dim": "a sum of nothing has no logarithm to give"},
+    "lt": _NUMBERS,
+    "max_pool2d()": {"no argument 'return_indices'": POOLED_INDICES},
+    "maximum": _NUMBERS,
+    "minimum": _NUMBERS,
+    "mse_loss()": _LOSS,
+    "ne": _NUMBERS,
+    "nn.BatchNorm1d": _BATCH_NORM,
+    "nn.BatchNorm1d()": _BIAS,
+    "nn.BatchNorm2d": _BATCH_NORM,
+    "nn.BatchNorm2d()": _BIAS,
+    "nn.ConvTranspose1d()": {"no argument 'padding_mode'": "PyTorch's takes nothing but 'zeros'"},
+    "nn.ConvTranspose2d()": {"no argument 'padding_mode'": "PyTorch's takes nothing but 'zeros'"},
+    "nn.Embedding()": _TABLE,
+    "nn.GRU": _RECURRENT,
+    "nn.GroupNorm": _BIAS,
+    "nn.GroupNorm()": _BIAS,
+    "nn.Hardtanh()": {"no argument '(min|max)_value'": "PyTorch itself has replaced them"},
+    "nn.InstanceNorm2d": {**_BIAS, "track_running_stats must be False": NOT_HERE},
+    "nn.InstanceNorm2d()": _BIAS,
+    "nn.LSTM": _RECURRENT,
+    "nn.LSTM()": {"no argument 'proj_size'": NOT_HERE},
+    "nn.LogSoftmax()": {"'dim' is -1, not None": GUESSED_DIM},
+    "nn.MaxPool2d": {"argument 'return_indices'": POOLED_INDICES},
+    "nn.MaxPool2d()": {"no argument 'return_indices'": POOLED_INDICES},
+    "nn.MultiheadAttention": {"argument 'add_bias_kv'": NOT_HERE},
+    "nn.MultiheadAttention()": {"no argument '(add_bias_kv|add_zero_attn)'": NOT_HERE},
+    "nn.Softmax()": {"'dim' is -1, not None": GUESSED_DIM},
+    "nn.functional.embedding()": _TABLE,
+    "nn.functional.huber_loss()": _LOSS,
+    "nn.functional.l1_loss()": _LOSS,
+    "nn.functional.log_softmax()": {"'dim' is required, not None": GUESSED_DIM},
+    "nn.functional.mse_loss()": _LOSS,
+    "nn.functional.scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
+    "nn.functional.softmax()": {"'dim' is required, not None": GUESSED_DIM},
+    "norm": _SINGULAR,
+    "operator lshift": {"unsupported operand": NOT_HERE},
+    "operator rshift": {"unsupported operand": NOT_HERE},
+    "optim.Adam": _RATES,
+    "optim.AdamW": _RATES,
+    "pow": {**_NUMBERS, "Integers to negative integer powers": "PyTorch gives 0 for ½"},
+    "remainder": _NUMBERS,
+    "save()": {"no argument '(pickle_module|pickle_protocol)'": SAFE_FILES},
     "scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
     "scatter": {"argument 'reduce'": "scatter_add adds; PyTorch has no gradient for the others"},
 }
-
 NOT_TAKEN = {
     "out": "results are new tensors: what the tape has kept must not be overwritten",
     "inplace": "results are new tensors: what the tape has kept must not be overwritten",

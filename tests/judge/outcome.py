@@ -55,7 +55,10 @@ def judge_error(error: BaseException, name: str, function: Any) -> Outcome:
     message = str(error)
     words = {name.split(".")[-1], *parameter_names(function)} - {""}
     named = any(re.search(rf"(?<![A-Za-z]){re.escape(w)}(?![A-Za-z])", message) for w in words)
-    named = named or "unexpected keyword argument" in message  # it quotes the argument
+    # Python's own: they quote the argument, or the operator.
+    named = named or "unexpected keyword argument" in message
+    if re.fullmatch(r"unsupported operand type\(s\) for \S+: .*", message):
+        return Outcome("refused", text)
     named = named or _plain(name) in _plain(message)  # MaxPool2d says max_pool2d
     if "\n" in message or not message.strip() or MACHINE_ROOM.search(message) or not named:
         return Outcome("crash", text)
@@ -63,7 +66,7 @@ def judge_error(error: BaseException, name: str, function: Any) -> Outcome:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[_\W]", "", text).lower()
+    return re.sub(r"(\dd$)|[_\W]", "", text).lower()
 
 
 def parameter_names(function: Any) -> list[str]:

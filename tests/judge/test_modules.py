@@ -27,6 +27,10 @@ RANDOM = ("Dropout", "RReLU")
 """Layers that draw numbers while they train: judged in evaluation only."""
 
 
+SWITCHED_OFF = {("proj_size", 0)}
+"""Options of PyTorch's that minigen does not have, at the value at which they do nothing."""
+
+
 def layers() -> dict[str, type]:
     """Every layer of ``mg.nn`` of which PyTorch has one of the same name."""
     found = {}
@@ -89,7 +93,11 @@ def inputs(name: str, dtype: torch.dtype, training: bool) -> Iterator[ModuleInpu
 def judge_layer(name: str, sample: ModuleInput, dtype: torch.dtype, training: bool) -> Outcome:
     """Build both with the same parameters; compare output, gradients and buffers."""
     made, given = sample.constructor_input, sample.forward_input
-    options = {k: v for k, v in made.kwargs.items() if k not in ("device", "dtype")}
+    options = {
+        k: v
+        for k, v in made.kwargs.items()
+        if k not in ("device", "dtype") and (k, v) not in SWITCHED_OFF
+    }
     theirs = getattr(torch.nn, name)(*made.args, **options).to(dtype).train(training)
     detached, convert = Detached(), ToMinigen()
     their_args, their_keywords = detached(given.args), detached(given.kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 import minigen as mg
 
 from .deviations import LAYERS_DO_NOT_TAKE, NOT_TAKEN
-from .names import NOT_JUDGED, TABLE, namesake, public_names, torch_function
+from .names import NOT_JUDGED, SPACES, TABLE, namesake, public_names, torch_function
 from .outcome import Outcome
 from .test_modules import LAYERS
 from .test_optimizers import ENTRIES
@@ -31,6 +32,19 @@ SCHEMA_NAMES = {"nn.functional.logsigmoid": "log_sigmoid"}
 
 Arguments = list[tuple[str, Any]]
 """(name, default) of each argument, in order."""
+
+
+def documented(name: str) -> str:
+    """PyTorch's function for this name: the nearest that has a documentation.
+
+    (``torch.group_norm`` is a bare entrance to what ``torch.nn.functional.group_norm`` documents.)
+    """
+    last = name.rsplit(".", 1)[-1]
+    prefix = name.removesuffix(last)
+    for space, module in sorted(SPACES, key=lambda space: space[0] != prefix):
+        if (getattr(getattr(module, last, None), "__doc__", None) or "").strip():
+            return space + last
+    return namesake(name) or ""
 
 
 def signatures(full_name: str) -> list[Arguments]:
@@ -55,15 +69,10 @@ def _arguments(function: Any) -> Arguments:
 def _schemas(full_name: str) -> list[Arguments]:
     """The overloads of a function that is written in C++, without those that write to ``out``."""
     name = SCHEMA_NAMES.get(full_name, full_name.removeprefix("nn.functional."))
+    first = _first_name(torch_function(full_name))
     found = []
     for schema in torch._C._jit_get_schemas_for_operator("aten::" + name.replace(".", "_")):
-        arguments = [
-            (
-                "input" if a.name == "self" else a.name,
-                a.default_value if a.has_default_value() else NONE,
-            )
-            for a in schema.arguments
-        ]
+        arguments = [(first if a.name == "self" else a.name, _default(a)) for a in schema.arguments]
         tensors = [str(a.type) for a in schema.arguments]
         creator = schema.name.split("::")[1] in CREATORS
         if "out" not in dict(arguments) and (creator or any("Tensor" in t for t in tensors)):
@@ -74,11 +83,25 @@ def _schemas(full_name: str) -> list[Arguments]:
 CREATORS = {info.name for info in TABLE if not info.supports_autograd}
 
 
+def _first_name(function: Any) -> str:
+    """What the documentation calls the first tensor; the interpreter calls it ``self``."""
+    if function is torch.nn.functional.one_hot:  # documented as tensor, but called input
+        return "input"
+    named = re.match(r"\s*[\w.]+\((\w+)", function.__doc__ or "")
+    return named[1] if named and named[1] != "self" else "input"
+
+
+def _default(argument: Any) -> Any:
+    if not argument.has_default_value():
+        return NONE
+    return None if argument.name == "dtype" else argument.default_value  # a number inside
+
+
 def compare_signatures(ours: Any, theirs: Arguments) -> list[str]:
     """What is missing in ours, or stands elsewhere, or has another default."""
     parameters = list(inspect.signature(ours).parameters.values())
-    wanted = [(n, d) for n, d in theirs if n not in NOT_TAKEN and not n.startswith("_")]
     names = [p.name for p in parameters]
+    wanted = [(n, d) for n, d in theirs if n in names or not (n in NOT_TAKEN or n.startswith("_"))]
     faults = []
     place = 0
     for name, default in wanted:
@@ -111,6 +134,8 @@ def _same_default(one: Any, other: Any) -> bool:
         return one is other or other is NONE  # to ask for less than PyTorch is no fault
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         return float(one) == float(other)
+    if isinstance(one, tuple) and isinstance(other, list):
+        other = tuple(other)
     if isinstance(other, list) and not isinstance(one, (list, tuple)):
         other = other[0] if len(set(other)) == 1 else other or None
     return bool(one == other)
@@ -123,14 +148,24 @@ def _show(default: Any) -> str:
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_signature_is_pytorchs(name: str, record_property: Callable[[str, object], None]) -> None:
     verdicts = Verdicts(f"{name}()")
-    overloads = signatures(namesake(name) or "")
-    assert overloads, f"no signature of {namesake(name)} is known"
+    overloads = signatures(documented(name))
+    assert overloads, f"no signature of {documented(name)} is known"
     faults = min((compare_signatures(PUBLIC[name], o) for o in overloads), key=len)
     for fault in faults:
         verdicts.add(Outcome("wrong", fault), "its signature")
     if not faults:
         verdicts.add(Outcome("equal"), "")
     verdicts.settle(record_property)
+
+
+def _class_arguments(layer: type) -> Arguments:
+    """Of a class; recurrent ones hide theirs, which their documentation lists."""
+    arguments = _arguments(layer)
+    if not arguments and "Args:" in (layer.__doc__ or ""):
+        listed = (layer.__doc__ or "").split("Args:")[1].split("Inputs:")[0]
+        names = re.findall(r"^        (\w+):", listed, re.MULTILINE)
+        arguments = [(name, NONE) for name in names if name not in ("Shape", "Examples")]
+    return arguments
 
 
 CLASSES = {
@@ -146,7 +181,7 @@ def test_the_signature_of_a_class_is_pytorchs(
     ours, theirs = CLASSES[name]
     verdicts = Verdicts(f"{name}()")
     hidden = LAYERS_DO_NOT_TAKE if name.startswith("nn.") else {}
-    arguments = [(n, default) for n, default in _arguments(theirs) if n not in hidden]
+    arguments = [(n, default) for n, default in _class_arguments(theirs) if n not in hidden]
     faults = compare_signatures(ours, arguments)
     for fault in faults:
         verdicts.add(Outcome("wrong", fault), "its signature")
