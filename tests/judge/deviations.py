@@ -21,7 +21,6 @@ FLAGS = "foreach and capturable are not arguments; a tensor as a rate is a numbe
 _NUMBERS = {"accepted.*(must be Tensor, not int|invalid combination of arguments)": NUMBERS}
 _TABLE = {"no argument '(padding_idx|max_norm|norm_type|scale_grad_by_freq)'": NOT_HERE}
 _LOSS = {"no argument 'weight'": NOT_HERE}
-_STATISTICS = {"no argument '(running_mean|running_var|use_input_stats|momentum)'": NOT_HERE}
 _BIAS = {"argument 'bias'": "affine=False leaves out both"}
 _RATES = {"accepted; PyTorch: (lr|betas)": FLAGS}
 _SINGULAR = {"(ord|p) must be .*got ('nuc'|-?2)": NO_NUCLEAR}
@@ -37,8 +36,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "Tensor.norm": _SINGULAR,
     "atan2": {**_NUMBERS, "gradient 2.*for nan": NO_LIMIT},
     "batch_norm": {r"input must have shape \(N, C, …\), got \(0,\)": "there are no channels"},
-    "binary_cross_entropy": {"argument 'weight'": NOT_HERE},
-    "binary_cross_entropy()": _LOSS,
+    "cdist": {"positional arguments": "there is one way"},
     "cdist()": {"no argument 'compute_mode'": "there is one way"},
     "conv1d": _INTEGERS,
     "conv2d": _INTEGERS,
@@ -53,11 +51,12 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "group_norm": {"eps must be a number ≥ 0": EPS},
     "gt": _NUMBERS,
     "huber_loss()": _LOSS,
-    "instance_norm": {"argument 'running_mean'": NOT_HERE},
-    "instance_norm()": _STATISTICS,
     "inv()": {"'A'|'input'": "called as mg.det is; in mg.linalg the argument is PyTorch's A"},
     "l1_loss()": _LOSS,
-    "layer_norm": {"eps must be a number ≥ 0": EPS},
+    "layer_norm": {
+        "eps must be a number ≥ 0": EPS,
+        r"gradient 1 of 1: 0.0 for -2.7\d*e-05": "of a row of one value it is 0; PyTorch's is rounding",
+    },
     "le": _NUMBERS,
     "linalg.matrix_norm": _SINGULAR,
     "linalg.norm": {**_SINGULAR, "gradient 2.*for nan": NO_LIMIT},
@@ -65,15 +64,15 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "log_softmax()": {"'dim' is required, not None": GUESSED_DIM},
     "logaddexp": {
         **_NUMBERS,
-        "gradient 1.*for nan": "of two equal infinities each has half of the slope; PyTorch: NaN",
+        "gradient [12].*for nan": "of two equal infinities each has half of the slope",
     },
     "logical_and": _NUMBERS,
     "logical_or": _NUMBERS,
     "logsumexp": {"at least one element along dim": "a sum of nothing has no logarithm to give"},
     "lt": _NUMBERS,
-    "max_pool2d()": {"no argument 'return_indices'": POOLED_INDICES},
     "maximum": _NUMBERS,
     "minimum": _NUMBERS,
+    "mish": {"gradient 2.*0.0 for nan": "far from 0 it is straight; PyTorch's formula overflows"},
     "mse_loss()": _LOSS,
     "ne": _NUMBERS,
     "nn.BatchNorm1d": _BATCH_NORM,
@@ -89,7 +88,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "nn.Hardtanh()": {"no argument '(min|max)_value'": "PyTorch itself has replaced them"},
     "nn.InstanceNorm2d": {**_BIAS, "track_running_stats must be False": NOT_HERE},
     "nn.InstanceNorm2d()": _BIAS,
-    "nn.LSTM": _RECURRENT,
+    "nn.LSTM": {**_RECURRENT, "argument 'proj_size'": NOT_HERE},
     "nn.LSTM()": {"no argument 'proj_size'": NOT_HERE},
     "nn.LogSoftmax()": {"'dim' is -1, not None": GUESSED_DIM},
     "nn.MaxPool2d": {"argument 'return_indices'": POOLED_INDICES},
@@ -111,6 +110,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "optim.AdamW": _RATES,
     "pow": {**_NUMBERS, "Integers to negative integer powers": "PyTorch gives 0 for ½"},
     "remainder": _NUMBERS,
+    "rms_norm": {"eps must be a number ≥ 0": EPS},
     "save()": {"no argument '(pickle_module|pickle_protocol)'": SAFE_FILES},
     "scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
     "scatter": {"argument 'reduce'": "scatter_add adds; PyTorch has no gradient for the others"},

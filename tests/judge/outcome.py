@@ -195,7 +195,7 @@ def compare(
     relative, absolute = TOLERANCE[str(theirs.dtype)]
     if scaled:
         finite = np.abs(theirs[np.isfinite(theirs)], dtype=np.float64)
-        absolute = max(absolute, absolute * scaled * float(finite.max(initial=0)))
+        absolute *= scaled * max(1.0, float(finite.max(initial=0)))
     with np.errstate(all="ignore"):
         close = np.isclose(ours, theirs, rtol=relative, atol=absolute, equal_nan=True)
     if not close.all():
