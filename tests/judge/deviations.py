@@ -16,13 +16,12 @@ FLOATS_ONLY = "convolution is defined on floats; of integers it would overflow u
 SAFE_FILES = "files are safetensors: nothing in them is executed"
 NO_NUCLEAR = "the norms that need singular values are not here: NumPy has no gradient for them"
 EPS = "below 0 it is no safeguard, but makes NaN of a small variance"
-FLAGS = "foreach and capturable are not arguments; a tensor as a rate is a number like any other"
 
 _NUMBERS = {"accepted.*(must be Tensor, not int|invalid combination of arguments)": NUMBERS}
 _TABLE = {"no argument '(padding_idx|max_norm|norm_type|scale_grad_by_freq)'": NOT_HERE}
 _LOSS = {"no argument 'weight'": NOT_HERE}
 _BIAS = {"argument 'bias'": "affine=False leaves out both"}
-_RATES = {"accepted; PyTorch: (lr|betas)": FLAGS}
+_RATES = {"as a Tensor|both Tensors": "a tensor of one value is a number here, whichever way"}
 _SINGULAR = {"(ord|p) must be .*got ('nuc'|-?2)": NO_NUCLEAR}
 _INTEGERS = {"must be a floating-point tensor, got int64": FLOATS_ONLY}
 _BATCH_NORM = {**_BIAS, "more than one value per channel": "of no values there are no statistics"}
@@ -55,7 +54,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "l1_loss()": _LOSS,
     "layer_norm": {
         "eps must be a number ≥ 0": EPS,
-        r"gradient 1 of 1: 0.0 for -2.7\d*e-05": "of a row of one value it is 0; PyTorch's is rounding",
+        r"gradient 1 of 1: 0.0 for -2.7\d*e-05": "a row of one value: PyTorch's is rounding",
     },
     "le": _NUMBERS,
     "linalg.matrix_norm": _SINGULAR,
