@@ -263,7 +263,7 @@ def _walk(
                 f"backward through {node.op.name} a second time: its saved arrays are freed; "
                 f"pass retain_graph=True to the first backward"
             )
-        if node.time < writes.latest.time:
+        if node.time < writes.latest():
             writes.check(node.op.name, node.time, node.op.kept(node))
         if node.op is LINK:
             links.append(node.inputs[1])

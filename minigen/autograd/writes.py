@@ -9,6 +9,9 @@ than the last write looks whether one of its arrays was hit.
 The common case costs one integer comparison per node, and views and slices are covered,
 because memory ranges are compared and not objects. Writes are filed under the array that owns the
 memory and go with it, so that none is forgotten while it matters.
+
+All threads share the memory and these notes of it. No lock guards them (an interrupt may keep one
+from being released): each change is a single operation on a dictionary, which no thread sees half.
 """
 
 from __future__ import annotations
@@ -32,18 +35,16 @@ Extents = dict[tuple[int, int], int]
 _MOST = 4096
 """Different stretches of one memory that are told apart; beyond that it counts as one."""
 
-_lock = threading.RLock()  # memory is shared by all threads, and so is what is noted of it
 _written: dict[int, tuple[Any, Extents]] = {}  # id of the owner -> (weak reference, its writes)
 _foreign: Extents = {}  # memory that no array owns: another library's, a file's
 
 
-class _Latest:
-    __slots__ = ("time",)
-    time: int
+_latest: dict[int, int] = {0: 0}  # thread -> the time of its last write
 
 
-latest = _Latest()
-latest.time = 0
+def latest() -> int:
+    """The time of the last write."""
+    return max(_latest.values())
 
 
 def extent(array: Any) -> tuple[int, int]:
@@ -81,7 +82,10 @@ def _extents(array: Any, new: bool) -> Extents | None:
         if not new:
             return None
         gone = weakref.ref(owner, lambda _: _written.pop(key, None))
-        found = _written[key] = (gone, {})
+        entry: tuple[Any, Extents] = (gone, {})
+        found = _written.setdefault(key, entry)  # another thread may have been quicker
+        if found[0]() is not owner:
+            found = _written[key] = entry
     return found[1]
 
 
@@ -91,8 +95,7 @@ Place = tuple[Extents, tuple[int, int]]
 
 def place_of(array: Any) -> Place:
     """The place of ``array``, valid for as long as its memory lives."""
-    with _lock:
-        extents = _extents(array, new=True)
+    extents = _extents(array, new=True)
     assert extents is not None
     return extents, extent(array)
 
@@ -114,19 +117,22 @@ def note_write(array: Any) -> Place:
 
 def note_places(places: Iterable[Place]) -> None:
     """Say the same of memory whose places are known."""
-    with _lock:
-        for extents, stretch in places:
-            extents[stretch] = latest.time = clock()
-            if len(extents) > _MOST:
-                _merge(extents)
+    thread = threading.get_ident()
+    for extents, stretch in places:
+        extents[stretch] = _latest[thread] = clock()
+        if len(extents) > _MOST:
+            _merge(extents)
 
 
 def _merge(extents: Extents) -> None:
     """One stretch, written at the latest time, in place of very many; it covers them all."""
-    known = list(extents.items())
-    extents.clear()
-    low, high = min(low for (low, _), _ in known), max(high for (_, high), _ in known)
-    extents[low, high] = max(time for _, time in known)
+    known = list(extents)
+    whole = min(low for low, _ in known), max(high for _, high in known)
+    extents[whole] = clock()
+    for stretch in known:
+        if stretch != whole:
+            extents.pop(stretch, None)
+    extents[whole] = clock()  # for what another thread has noted meanwhile and lost by that
 
 
 def check(op: str, time: int, arrays: Iterable[Any]) -> None:

@@ -48,7 +48,6 @@ _CLASSES = {
     "strict": ("minigen.backends.strict", "StrictBackend"),
 }
 _instances: dict[str, Backend] = {}
-_building = threading.RLock()  # one instance of each, whoever asks first
 
 
 def get_backend(name: str) -> Backend:
@@ -60,11 +59,11 @@ def get_backend(name: str) -> Backend:
     """
     if name not in _CLASSES:
         raise UserError(f"backend must be one of {', '.join(_CLASSES)}; got {name!r}")
-    with _building:
-        if name not in _instances:
-            module, cls = _CLASSES[name]
-            _instances[name] = getattr(importlib.import_module(module), cls)()
-        return _instances[name]
+    if name not in _instances:
+        module, cls = _CLASSES[name]
+        built = getattr(importlib.import_module(module), cls)()
+        return _instances.setdefault(name, built)  # another thread may have been quicker
+    return _instances[name]
 
 
 class _Default:

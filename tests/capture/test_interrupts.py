@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -135,4 +136,8 @@ def test_a_write_that_is_interrupted_is_known_to_graphs_that_need_the_memory(wri
             assert w.grad.tolist() == [2.0, 4.0], at
             assert memory.tolist() == [1.0, 2.0], at
             outcomes.add("right")
+        other = threading.Thread(target=fresh()[1], daemon=True)
+        other.start()
+        other.join(20)
+        assert not other.is_alive(), f"point {at} keeps other threads from writing"
     assert outcomes == {"right", "refused"}
