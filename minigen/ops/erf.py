@@ -43,20 +43,25 @@ def _log_scaled_erfc(x: float) -> float:
     return math.log(math.erfc(x)) + x * x
 
 
+def complement(b: Any, size: Any) -> Any:
+    """``erfc = 1 - erf`` of numbers in [0, 9], to the last digits of what is left of it."""
+    t = 1 / (1 + 0.5 * size)
+    low, high = _domain()
+    u = t * (2 / (high - low)) - (high + low) / (high - low)
+    powers = _coefficients("float32" if size.dtype == np.float32 else "float64")
+    exponent = b.xp.full(size.shape, powers[-1], dtype=size.dtype)
+    for coefficient in reversed(powers[:-1]):  # Horner's rule
+        exponent *= u
+        exponent += coefficient
+    return t * b.xp.exp(exponent - size * size)
+
+
 @kernel
 def error_function(b: Any, x: Any) -> Any:
     """``2/√π ∫₀ˣ e^(-t²) dt``, to about 1e-7 in float32 and 1e-15 in float64."""
     xp = b.xp
     size = xp.minimum(xp.absolute(x), _LARGEST)
-    t = 1 / (1 + 0.5 * size)
-    low, high = _domain()
-    u = t * (2 / (high - low)) - (high + low) / (high - low)
-    powers = _coefficients("float32" if x.dtype == np.float32 else "float64")
-    exponent = xp.full(x.shape, powers[-1], dtype=x.dtype)
-    for coefficient in reversed(powers[:-1]):  # Horner's rule
-        exponent *= u
-        exponent += coefficient
-    tail = 1 - t * xp.exp(exponent - size * size)
+    tail = 1 - complement(b, size)
 
     square = xp.minimum(size, 0.5) ** 2
     series = xp.full(x.shape, _TAYLOR[-1], dtype=x.dtype)

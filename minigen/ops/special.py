@@ -10,7 +10,7 @@ from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
 from minigen.ops._arguments import as_float
-from minigen.ops.erf import error_function
+from minigen.ops.erf import complement, error_function
 from minigen.ops.kernel import kernel
 
 __all__ = ["erfinv", "logit", "xlogy"]
@@ -69,18 +69,26 @@ _ENDS = [-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573
 
 @kernel
 def inverse_error_function(b: Any, x: Any) -> Any:
-    """y with erf(y) = x: the approximation, then three steps of Newton's method in float64."""
+    """y with erf(y) = x: the approximation, then three steps of Newton's method in float64.
+
+    Towards the ends, where erf is 1 but for the last digits, they solve ln erfc(y) = ln(1 - |x|).
+    """
     xp = b.xp
     wide = x.astype("float64")
-    inside = xp.absolute(wide) < 1
-    safe = xp.where(inside, wide, 0)
-    w = -(xp.log1p(-safe) + xp.log1p(safe))
+    size = xp.absolute(wide)
+    inside = size < 1
+    size = xp.where(inside, size, 0)
+    w = -(xp.log1p(-size) + xp.log1p(size))
     middle, ends = w - 2.5, xp.sqrt(w) - 3
-    y = safe * xp.where(w < 5, _polynomial(_MIDDLE, middle), _polynomial(_ENDS, ends))
+    y = size * xp.where(w < 5, _polynomial(_MIDDLE, middle), _polynomial(_ENDS, ends))
     for _ in range(3):  # d erf/dy = 2/√π e^(-y²)
-        y -= (error_function(b, y) - safe) * (math.sqrt(math.pi) / 2) * xp.exp(y * y)
+        rest = complement(b, y)
+        beyond = xp.where(
+            size < 0.5, error_function(b, y) - size, -rest * xp.log(rest / (1 - size))
+        )
+        y = xp.maximum(y - beyond * (math.sqrt(math.pi) / 2) * xp.exp(y * y), 0)
     edges = xp.where(wide == 1, math.inf, xp.where(wide == -1, -math.inf, math.nan))
-    return xp.where(inside, y, edges).astype(x.dtype)
+    return xp.where(inside, xp.sign(wide) * y, edges).astype(x.dtype)
 
 
 def _polynomial(coefficients: list[float], u: Any) -> Any:
