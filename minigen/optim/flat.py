@@ -213,9 +213,11 @@ class FlatParameters:
             if parameter.grad is None:
                 follows = False
                 continue
-            if not same_array(parameter._data, self._value_views[place]):
+            data, gradient = parameter._data, parameter.grad._data
+            value_view, gradient_view = self._value_views[place], self._grad_views[place]
+            if data is not value_view and not same_array(data, value_view):
                 self._adopt(place)
-            if not same_array(parameter.grad._data, self._grad_views[place]):
+            if gradient is not gradient_view and not same_array(gradient, gradient_view):
                 self._take_gradient(place, parameter.grad)
             before = found[-1] if follows else None
             if before is not None and self._agree(before.places[0], place):
@@ -228,9 +230,12 @@ class FlatParameters:
 
     def _agree(self, one: int, other: int) -> bool:
         """Whether two parameters have the same count and the same numbers."""
-        return self.steps[one] == self.steps[other] and all(
-            values[one] == values[other] for values in self.numbers.values()
-        )
+        if self.steps[one] != self.steps[other]:
+            return False
+        for values in self.numbers.values():  # noqa: SIM110 - a loop is quicker
+            if values[one] != values[other]:
+                return False
+        return True
 
     def count(self, places: range) -> int:
         """One more update of these parameters, which agree in their number; returns it."""
