@@ -5,6 +5,7 @@ In this module every array counts as large, so that small cases reach the compil
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -417,15 +418,36 @@ def test_a_numba_that_cannot_be_imported_is_said_once_and_plain_kernels_run(monk
 def test_where_no_cache_can_be_written_loops_are_compiled_all_the_same(monkeypatch):
     from minigen.backends.compiled.loops import compiling
 
-    njit = numba.njit
+    def nowhere(self) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def without_cache(signature=None, cache: bool = False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(signature, **options)
-
-    monkeypatch.setattr(numba, "njit", without_cache)
+    monkeypatch.setattr(numba.core.dispatcher.Dispatcher, "enable_caching", nowhere)
     assert compiling.compiled(lambda x: x + 1)(2) == 3
+
+
+def test_machine_code_is_kept_only_as_long_as_no_file_of_loops_changes(tmp_path, monkeypatch):
+    """A loop inlines what it calls, which may lie in another file."""
+    from minigen.backends.compiled.loops import compiling
+
+    package = tmp_path / "loops_of_a_test"
+    package.mkdir()
+    (package / "outer.py").write_text(
+        "import inner\nfrom minigen.backends.compiled.loops.compiling import compiled\n"
+        "step = compiled(inner.step)\n"
+        "def twice(x):\n    return step(step(x))\n"
+        "twice = compiled(twice)\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    results = []
+    for addend in (1, 20):
+        (package / "inner.py").write_text(f"def step(x):\n    return x + {addend}\n")
+        compiling.state_of_sources.cache_clear()
+        monkeypatch.setattr(compiling, "__file__", str(package / "outer.py"))
+        for name in ("outer", "inner"):
+            sys.modules.pop(name, None)
+        results.append(importlib.import_module("outer").twice(0))
+    compiling.state_of_sources.cache_clear()
+    assert results == [2, 40]
 
 
 def test_importing_minigen_and_small_arrays_leave_numba_alone():

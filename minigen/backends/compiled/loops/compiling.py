@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -14,13 +15,27 @@ def compiled(function: Callable[..., Any], signature: Any = None, **options: Any
     and keep the result on disk.
 
     The machine code lies in ``__pycache__`` or, where that cannot be written, in the user's
-    cache folder; where neither can be, it is compiled anew in each process.
+    cache folder; where neither can be, it is compiled anew in each process. It holds what other
+    files gave it to inline, so it is kept for as long as no file of this folder changes.
     """
-    options |= {"error_model": "numpy"}
+    loop = numba.njit(error_model="numpy", **options)(function)
     try:
-        return numba.njit(signature, cache=True, **options)(function)
+        loop.enable_caching()
     except RuntimeError:  # "cannot cache function …: no locator available"
-        return numba.njit(signature, **options)(function)
+        pass
+    else:
+        loop._cache._cache_file._source_stamp = state_of_sources()
+    if signature is not None:
+        loop.compile(signature)
+        loop.disable_compile()
+    return loop
+
+
+@functools.cache
+def state_of_sources() -> tuple[tuple[str, float, int], ...]:
+    """Name, time and size of each file of loops. (Numba looks only at the one of the function.)"""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple([(file.name, (at := file.stat()).st_mtime, at.st_size) for file in files])
 
 
 together = functools.partial(compiled, parallel=True)
