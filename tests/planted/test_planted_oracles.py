@@ -27,7 +27,7 @@ import minigen as mg
 from minigen.data import batches
 from minigen.models import raster
 from minigen.nn import recurrent
-from minigen.ops import pooling
+from minigen.ops import interpolation
 from minigen.optim import clip, ema
 
 LAYERS = "nn/test_every_layer.py"
@@ -105,7 +105,7 @@ def gates_exchanged(original: Any, gates: mg.Tensor, h: Any, c: Any, weight: mg.
 
 def corners_for_middles(original: Any, n: int, m: int, scale: float, *rest: Any) -> Any:
     """The half of a pixel forgotten: as if corners stayed where they are."""
-    return original(n, m, scale, True, *rest[1:])
+    return original(n, m, scale, True)
 
 
 def no_truth(table: Callable[[], Any], name: str, field: str) -> Callable[[Patch], None]:
@@ -169,7 +169,7 @@ PLANTS = [
     ),
     Plant(
         "bilinear enlargement by corners where pixels are areas",
-        changed(pooling, "_blend", corners_for_middles),
+        changed(interpolation, "_places", corners_for_middles),
         check_of("interpolate", checks.check_value, count=40),
     ),
     Plant(
