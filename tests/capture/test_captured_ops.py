@@ -65,12 +65,23 @@ NOT_IN_A_GRAPH = "argsort sort topk inv det slogdet logdet solve cholesky"
 """Ops for which CuPy calls a library that it refuses to capture."""
 
 
+def _is_for_the_host(spec: Spec, case: Case) -> bool:
+    """Whether the shape of the result depends on values: of the classes, of a tensor of repeats."""
+    if spec.name == "one_hot":
+        return "num_classes" not in case.options
+    return spec.name == "repeat_interleave" and isinstance(case.options["repeats"], tuple)
+
+
 def _check(spec: Spec) -> None:
     # no shrinking: a case is small as it is
     @settings(max_examples=2, phases=(Phase.generate,), derandomize=True, deadline=None)
     @given(spec.cases)
     def body(case: Case) -> None:
-        _compare(spec, case)
+        if _is_for_the_host(spec, case):
+            with pytest.raises(mg.CaptureError, match="read"):
+                _compare(spec, case)
+        else:
+            _compare(spec, case)
 
     body()
 
