@@ -23,7 +23,7 @@ State = dict[str, np.ndarray]
 
 def op(name: str, *names: str) -> Callable[..., Any]:
     """The layer is that op; ``names`` are the layer's positional arguments in the op's words."""
-    definition = next(spec.numpy for spec in OPS if spec.name == name and spec.numpy is not None)
+    definition = next(spec.numpy for spec in OPS if spec.name == name and spec.differentiable)
     return lambda state, inputs, *args, **options: definition(
         *inputs, **dict(zip(names, args)), **options
     )
