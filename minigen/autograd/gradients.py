@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minigen.autograd.operation import functions
-from minigen.autograd.tape import backpropagate, buffer_of
+from minigen.autograd.tape import backpropagate, buffer_of, call_hooks
 from minigen.autograd.tensor import Tensor
 from minigen.autograd.writes import note_write
 from minigen.backends import active
@@ -53,10 +53,9 @@ def backward(
         if recorder is not None:
             recorder.gradient_arrives(leaf)
         if leaf.hooks is not None:
-            for hook in list(leaf.hooks):
-                changed = hook(grad if create_graph else Tensor(grad))
-                if changed is not None:
-                    grad, owned = (changed if create_graph else changed.data), owned - {leaf}
+            changed = call_hooks(leaf.hooks, grad, create_graph)
+            if changed is not grad:
+                grad, owned = changed, owned - {leaf}
         if create_graph:
             if grad.dtype != leaf.dtype:
                 grad = functions.cast(grad, dtype=leaf.dtype)
@@ -133,6 +132,9 @@ def grad(
         create_graph=create_graph,
         retain_graph=create_graph if retain_graph is None else retain_graph,
     )
+    for leaf, g in found.items():
+        if isinstance(leaf, Tensor) and leaf.hooks is not None:
+            found[leaf] = call_hooks(leaf.hooks, g, create_graph)
     results: list[Tensor | None] = []
     for position, x in enumerate(ins):
         g = found.get(x.edge)

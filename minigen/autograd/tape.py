@@ -240,6 +240,7 @@ def _walk(
 
     # In `backward()` a rule may write a parameter's first gradient straight into its buffer.
     arrived = pending if wanted is None and not create_graph else None
+    anomaly = current().anomaly
     found: dict[Any, Any] = {}
     links: list[Any] = []  # what a root depends on with slope 0
     for node in order:
@@ -247,8 +248,7 @@ def _walk(
         if grad is None or (needed is not None and node not in needed):
             continue
         if node.hooks is not None:
-            for hook in list(node.hooks):
-                grad = _call_hook(hook, grad, create_graph)
+            grad = call_hooks(node.hooks, grad, create_graph)
         if wanted is not None and node in wanted:
             found[node] = grad
             if not any(edge in needed for edge in node.inputs):  # type: ignore[operator]
@@ -268,7 +268,7 @@ def _walk(
         if node.op is LINK:
             links.append(node.inputs[1])
         grads = node.op.gradients(node, grad, needed, create_graph, arrived)
-        if current().anomaly:
+        if anomaly:
             check_backward(node, grads)
         if len(grads) != len(node.inputs):
             raise RuntimeError(
@@ -285,7 +285,10 @@ def _walk(
             shape: Any = edge.shape if type(edge) is Node else edge._data.shape
             if gradient.shape != shape:
                 gradient = _summed_to(f, gradient, shape, node)
-            deliver(edge, gradient)
+            if edge in pending:
+                deliver(edge, gradient)
+            else:
+                pending[edge] = gradient
     found.update((edge, grad) for edge, grad in pending.items() if wanted is None or edge in wanted)
     if links:
         _add_zeros(found, links, wanted, seeds[0])
@@ -328,11 +331,19 @@ def buffer_of(leaf: Any) -> Any:
     return buffer if recorder is None or buffer is None else recorder.traced(buffer)
 
 
-def _call_hook(hook: Callable[[Any], Any], grad: Any, create_graph: bool) -> Any:
-    """Hooks see and return tensors, whichever way the walk runs."""
+def call_hooks(hooks: Sequence[Callable[[Any], Any]], grad: Any, create_graph: bool) -> Any:
+    """The gradient after the hooks, which see and return tensors whichever way the walk runs."""
     from minigen.autograd.tensor import Tensor
 
-    changed = hook(grad if create_graph else Tensor(grad))
-    if changed is None:
-        return grad
-    return changed if create_graph else changed.data
+    for hook in list(hooks):
+        changed = hook(grad if create_graph else Tensor(grad))
+        if changed is None:
+            continue
+        if not isinstance(changed, Tensor):
+            raise TypeError(f"a hook must return a tensor or None, got {type(changed).__name__}")
+        if changed.shape != grad.shape:
+            raise ValueError(
+                f"a hook must return a gradient of shape {tuple(grad.shape)}, got {changed.shape}"
+            )
+        grad = changed if create_graph else changed.data
+    return grad

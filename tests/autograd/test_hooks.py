@@ -27,6 +27,25 @@ def test_a_hook_on_a_leaf_sees_the_whole_gradient_and_may_change_it(create_graph
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_on_a_leaf_is_called_by_grad_too(create_graph):
+    x = leaf()
+    x.register_hook(lambda g: g * 10)
+    (g,) = mg.grad((x * x).sum(), x, create_graph=create_graph)
+    assert g.tolist() == [20, 40]
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("wrong", [lambda g: g.sum(), lambda g: g[:1], lambda g: 2.0])
+def test_what_a_hook_returns_is_a_gradient_of_the_same_shape_or_refused(wrong):
+    for on in (lambda x: x, lambda x: x * 3):
+        x = leaf()
+        h = on(x)
+        h.register_hook(wrong)
+        with pytest.raises((ValueError, TypeError), match="a hook must return a"):
+            (h * h).sum().backward()
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
 def test_a_hook_in_the_middle_changes_what_flows_on(create_graph):
     x = leaf()
     h = x * 3
