@@ -430,6 +430,7 @@ ORDER = [
         _ordered(),
         numpy=_np_sort,
         torch=lambda x, dim, descending: tuple(torch.sort(x, dim=dim, descending=descending)),
+        ops=("chosen",),
     ),
     Spec("topk", _ordered(k=True).filter(lambda case: case.arrays[0].ndim > 0), numpy=_np_topk,
          torch=lambda x, k, dim, largest: tuple(torch.topk(x, k, dim, largest))),
