@@ -7,7 +7,8 @@ from typing import Any
 from minigen.autograd.tensor import Tensor
 from minigen.ops import diagonal as _diagonal
 from minigen.ops import linalg as _linalg
-from minigen.ops.linalg import det, inv, matmul, slogdet, solve
+from minigen.ops._results import SignAndLogarithm
+from minigen.ops.linalg import matmul, solve
 from minigen.ops.norm import matrix_norm, vector_norm
 from minigen.ops.norm import matrix_or_vector_norm as norm
 
@@ -25,9 +26,24 @@ __all__ = [
 ]
 
 
-def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
-    """The lower triangular L with ``L Lᵀ = input``; with ``upper``, Lᵀ."""
-    return _linalg.cholesky(input, upper)
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """The lower triangular L with ``L Lᵀ = A``; with ``upper``, Lᵀ."""
+    return _linalg.cholesky(A, upper)
+
+
+def det(A: Tensor) -> Tensor:
+    """The determinant of each matrix: (…, n, n) -> (…)."""
+    return _linalg.det(A)
+
+
+def slogdet(A: Tensor) -> SignAndLogarithm:
+    """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
+    return _linalg.slogdet(A)
+
+
+def inv(A: Tensor) -> Tensor:
+    """The inverse of each matrix: (…, n, n) -> (…, n, n)."""
+    return _linalg.inv(A)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

@@ -219,6 +219,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     """``min(max(x, min_val), max_val)``; slope 1 between the two, 0 at them (``clamp``: 1)."""
     if not min_val <= max_val:
         raise ValueError(f"hardtanh: min_val must be ≤ max_val, got {min_val} and {max_val}")
+    if input.dtype.kind != "f":  # the bounds of whole numbers are whole
+        min_val, max_val = int(min_val), int(max_val)
     return _hardtanh(input, low=min_val, high=max_val)
 
 

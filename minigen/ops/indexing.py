@@ -350,8 +350,11 @@ def index_add(
     dim = one_dim(dim, input.ndim)
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise TypeError(f"index must be a 1-D integer tensor, got {index.dtype} {index.shape}")
+    if not input.ndim:
+        one = source.reshape(1) if source.ndim == 0 else source
+        return index_add(input.reshape(1), 0, index, one, alpha=alpha).reshape(())
     expected = (*input.shape[:dim], index.shape[0], *input.shape[dim + 1 :])
-    if not input.ndim or source.shape != expected:
+    if source.shape != expected:
         raise ValueError(f"index_add: source must have shape {expected}, got {source.shape}")
     _check_range("index_add", index, input.shape[dim])
     if alpha != 1:
@@ -363,8 +366,8 @@ def index_add(
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """``gather`` where ``input`` and ``indices`` broadcast in the other dimensions.
 
-    What ``argsort`` and ``argmax`` (with ``keepdim=True``) return goes in here. With no ``dim``,
-    the places count through all of ``input`` in reading order.
+    What ``argsort`` and ``argmax`` (with ``keepdim=True``) return goes in here; places may be
+    counted from the end. With no ``dim``, they count through all of ``input`` in reading order.
     """
     if dim is None:
         return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
@@ -374,6 +377,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             f"take_along_dim: indices {indices.shape} and input {input.shape} must have equally "
             f"many dimensions"
         )
+    if indices.dtype.kind in "iu":  # counted from the end if < 0 (gather takes none of these)
+        indices = functions.where(indices < 0, indices + input.shape[dim], indices)
     one, two = list(input.shape), list(indices.shape)
     one[dim] = two[dim] = 1
     shape = list(np.broadcast_shapes(tuple(one), tuple(two)))

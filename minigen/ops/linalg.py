@@ -213,10 +213,10 @@ _inv.rules(
 )
 
 
-def inv(A: Tensor) -> Tensor:
+def inv(input: Tensor) -> Tensor:
     """The inverse of each matrix: (…, n, n) -> (…, n, n)."""
-    _check_square("inv", A)
-    return _inv(A)
+    _check_square("inv", input)
+    return _inv(input)
 
 
 @primitive
@@ -237,15 +237,15 @@ def signdet(b, x):
     return b.xp.linalg.slogdet(x)[0]
 
 
-def slogdet(A: Tensor) -> SignAndLogarithm:
+def slogdet(input: Tensor) -> SignAndLogarithm:
     """``(sign, ln|det|)`` of each matrix: (…, n, n) -> (…), (…)."""
-    _check_square("slogdet", A)
-    return SignAndLogarithm(signdet(A), logabsdet(A))
+    _check_square("slogdet", input)
+    return SignAndLogarithm(signdet(input), logabsdet(input))
 
 
-def det(A: Tensor) -> Tensor:
+def det(input: Tensor) -> Tensor:
     """The determinant of each (non-singular) matrix: (…, n, n) -> (…)."""
-    sign, log = slogdet(A)
+    sign, log = slogdet(input)
     return sign * functions.exp(log)
 
 

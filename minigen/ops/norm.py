@@ -47,30 +47,30 @@ def norm(
 
 
 def vector_norm(
-    input: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
+    x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
     """``(Σ |x|^ord)^(1/ord)`` over ``dim``; inf: the largest size, -inf: the smallest.
 
     ``ord=0`` counts what is not 0, and has no gradient. The gradient at x = 0 is 0.
     """
-    input = converted(input, dtype)
-    if input.dtype.kind != "f":
-        raise TypeError(f"a norm needs a floating-point tensor, got {input.dtype}")
-    if input.dtype is FLOAT16:
-        return in_float32(vector_norm, input, ord, dim, keepdim)
-    dims = reduced_dims(dim, input.ndim)
+    x = converted(x, dtype)
+    if x.dtype.kind != "f":
+        raise TypeError(f"a norm needs a floating-point tensor, got {x.dtype}")
+    if x.dtype is FLOAT16:
+        return in_float32(vector_norm, x, ord, dim, keepdim)
+    dims = reduced_dims(dim, x.ndim)
     if ord == 2:
-        return functions.safe_sqrt(sum_over(functions.square(input), dims, keepdim))
-    size = functions.absolute(input)
+        return functions.safe_sqrt(sum_over(functions.square(x), dims, keepdim))
+    size = functions.absolute(x)
     if ord == 1:
         return sum_over(size, dims, keepdim)
     if ord == math.inf:
         return amax(size, dims, keepdim)
     if ord == -math.inf:
         return amin(size, dims, keepdim)
-    zero = input.detach() == 0
+    zero = x.detach() == 0
     if ord == 0:
-        return sum_over(functions.cast(~zero, dtype=input.dtype), dims, keepdim)
+        return sum_over(functions.cast(~zero, dtype=x.dtype), dims, keepdim)
     if ord < 0:  # a zero makes the norm 0, whose gradient is 0
         total = sum_over(functions.where(zero, 1.0, size) ** ord, dims, keepdim) ** (1 / ord)
         return functions.where(any_over(zero, dims, keepdim), 0.0, total)
@@ -81,7 +81,7 @@ def vector_norm(
 
 
 def matrix_norm(
-    input: Tensor,
+    A: Tensor,
     ord: float | str = "fro",
     dim: tuple[int, int] = (-2, -1),
     keepdim: bool = False,
@@ -91,27 +91,27 @@ def matrix_norm(
     """The norm of each matrix in the two dimensions ``dim``.
 
     Args:
-        input: (…, n, m).
+        A: (…, n, m).
         ord: ``"fro"``: √Σ a²; 1: the largest column sum of sizes; inf: the largest row sum; with a
             minus sign the smallest. (2 and ``"nuc"`` need singular values, which are not here.)
         dim: which dimensions are rows and columns.
         keepdim: keep them, with length 1.
-        dtype: convert ``input`` first.
+        dtype: convert ``A`` first.
 
     Raises:
         ValueError: another ``ord``, or not two different dimensions.
     """
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
         raise ValueError(f"matrix_norm: dim must be two dimensions, got {dim!r}")
-    rows, columns = (one_dim(d, input.ndim) for d in dim)
-    if rows == columns or input.ndim < 2:
-        raise ValueError(f"matrix_norm: dim must be two dimensions of {input.shape}, got {dim}")
+    rows, columns = (one_dim(d, A.ndim) for d in dim)
+    if rows == columns or A.ndim < 2:
+        raise ValueError(f"matrix_norm: dim must be two dimensions of {A.shape}, got {dim}")
     if ord == "fro":
-        return vector_norm(input, 2, (rows, columns), keepdim, dtype=dtype)
+        return vector_norm(A, 2, (rows, columns), keepdim, dtype=dtype)
     if isinstance(ord, str) or abs(ord) not in (1, math.inf):
         raise ValueError(f"matrix_norm: ord must be 'fro', 1, -1, inf or -inf, got {ord!r}")
     summed, compared = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    sums = vector_norm(input, 1, summed, keepdim=True, dtype=dtype)
+    sums = vector_norm(A, 1, summed, keepdim=True, dtype=dtype)
     found = (amax if ord > 0 else amin)(sums, compared, keepdim=True)
     return found if keepdim else found.squeeze((rows, columns))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
@@ -16,13 +15,33 @@ from minigen.ops.kernel import kernel
 __all__ = ["erfinv", "logit", "xlogy"]
 
 
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """``ln(x/(1 - x))``, the inverse of the sigmoid, for x in [0, 1].
+@primitive(name="logit")
+def _logit(b, x, *, eps):
+    """``ln x - ln(1 - x)``, of x limited to [eps, 1 - eps] if there is one."""
+    xp = b.xp
+    x = as_float(x)
+    if eps is not None:
+        x = xp.clip(x, eps, 1 - eps)
+    return xp.log(x) - xp.log1p(-x)
 
-    With ``eps``, x is first limited to [eps, 1 - eps], outside of which the slope is then 0.
+
+def _logit_rule(f: Any, g: Any, x: Any, eps: float | None) -> Any:
+    """d/dx = 1/(x(1 - x)) on [0, 1]; outside NaN, as the value is, or 0 where ``eps`` limits."""
+    low, outside = (0, math.nan) if eps is None else (eps, 0.0)
+    inside = (x >= low) & (x <= 1 - low)
+    safe = f.where(inside, x, 0.5)
+    return f.where(inside, g / (safe * (1 - safe)), outside)
+
+
+_logit.rules(x=_logit_rule)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """``ln(x/(1 - x))``, the inverse of the sigmoid, for x in [0, 1]; NaN outside.
+
+    With ``eps``, x is first limited to [eps, 1 - eps], outside of which the slope is 0.
     """
-    x = input if eps is None else functions.clip(input, min=eps, max=1 - eps)
-    return functions.log(x) - functions.log1p(-x)
+    return _logit(input, eps=None if eps is None else float(eps))
 
 
 @primitive(name="xlogy")
@@ -50,6 +69,8 @@ def xlogy(input: Any, other: Any) -> Tensor:
 
     There the slope by ``other`` is 0, and that by ``input`` is 0 where ``other`` ≤ 0.
     """
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        raise TypeError(f"xlogy needs a tensor, got {input!r} and {other!r}")
     if not isinstance(input, Tensor):
         input = Tensor(active.backend.xp.full((), input, dtype=other.dtype))
     elif not isinstance(other, Tensor):

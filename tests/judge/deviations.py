@@ -12,6 +12,8 @@ NUMBERS = "arithmetic takes numbers as well, first or second; PyTorch wants a te
 POOLED_INDICES = "there is no unpooling to use them"
 GUESSED_DIM = "PyTorch guesses the dimension where none is named, and warns; here none is guessed"
 NO_LIMIT = "the gradient 0 at a kink is a choice; PyTorch's next derivative of it is NaN"
+SAME_SHAPE = "a target that broadcasts is nearly always a mistake"
+NAN_BY_LAYOUT = "the slope of NaN; PyTorch's depends on how the numbers lie in memory"
 FLOATS_ONLY = "convolution is defined on floats; of integers it would overflow unseen"
 SAFE_FILES = "files are safetensors: nothing in them is executed"
 NO_NUCLEAR = "the norms that need singular values are not here: NumPy has no gradient for them"
@@ -21,6 +23,8 @@ _NUMBERS = {"accepted.*(must be Tensor, not int|invalid combination of arguments
 _TABLE = {"no argument '(padding_idx|max_norm|norm_type|scale_grad_by_freq)'": NOT_HERE}
 _LOSS = {"no argument 'weight'": NOT_HERE}
 _BIAS = {"argument 'bias'": "affine=False leaves out both"}
+_RESCALE = {"no argument '(recompute_scale_factor|antialias)'": NOT_HERE}
+_INTERPOLATE = {"recompute_scale_factor|antialias|must have shape|nearest-exact|area": NOT_HERE}
 _RATES = {"as a Tensor|both Tensors": "a tensor of one value is a number here, whichever way"}
 _SINGULAR = {"(ord|p) must be .*got ('nuc'|-?2)": NO_NUCLEAR}
 _INTEGERS = {"must be a floating-point tensor, got int64": FLOATS_ONLY}
@@ -46,10 +50,14 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     },
     "embedding()": _TABLE,
     "eq": _NUMBERS,
+    "gaussian_nll_loss": {"must agree": SAME_SHAPE},
     "ge": _NUMBERS,
     "group_norm": {"eps must be a number ≥ 0": EPS},
     "gt": _NUMBERS,
+    "hardtanh": {"gradient 1 of 0.*for 0.0 at": NAN_BY_LAYOUT},
     "huber_loss()": _LOSS,
+    "interpolate": _INTERPOLATE,
+    "interpolate()": _RESCALE,
     "inv()": {"'A'|'input'": "called as mg.det is; in mg.linalg the argument is PyTorch's A"},
     "l1_loss()": _LOSS,
     "layer_norm": {
@@ -67,8 +75,13 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     },
     "logical_and": _NUMBERS,
     "logical_or": _NUMBERS,
+    "logit": {"gradient 2.*0.0 for nan": "where it is NaN, nothing follows from it"},
     "logsumexp": {"at least one element along dim": "a sum of nothing has no logarithm to give"},
     "lt": _NUMBERS,
+    "max_pool1d": {
+        "return_indices": POOLED_INDICES,
+        r"accepted.*tensor\(\[\]": "no channels, no windows",
+    },
     "maximum": _NUMBERS,
     "minimum": _NUMBERS,
     "mish": {"gradient 2.*0.0 for nan": "far from 0 it is straight; PyTorch's formula overflows"},
@@ -90,19 +103,23 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "nn.LSTM": {**_RECURRENT, "argument 'proj_size'": NOT_HERE},
     "nn.LSTM()": {"no argument 'proj_size'": NOT_HERE},
     "nn.LogSoftmax()": {"'dim' is -1, not None": GUESSED_DIM},
+    "nn.MaxPool1d()": {"no argument 'return_indices'": POOLED_INDICES},
     "nn.MaxPool2d": {"argument 'return_indices'": POOLED_INDICES},
     "nn.MaxPool2d()": {"no argument 'return_indices'": POOLED_INDICES},
     "nn.MultiheadAttention": {"argument 'add_bias_kv'": NOT_HERE},
     "nn.MultiheadAttention()": {"no argument '(add_bias_kv|add_zero_attn)'": NOT_HERE},
     "nn.Softmax()": {"'dim' is -1, not None": GUESSED_DIM},
+    "nn.Upsample()": _RESCALE,
     "nn.functional.embedding()": _TABLE,
     "nn.functional.huber_loss()": _LOSS,
+    "nn.functional.interpolate()": _RESCALE,
     "nn.functional.l1_loss()": _LOSS,
     "nn.functional.log_softmax()": {"'dim' is required, not None": GUESSED_DIM},
     "nn.functional.mse_loss()": _LOSS,
     "nn.functional.scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
     "nn.functional.softmax()": {"'dim' is required, not None": GUESSED_DIM},
     "norm": _SINGULAR,
+    "normalize": {"gradient 2.*0.000": "rounding of p = 1/2 in float32"},
     "operator lshift": {"unsupported operand": NOT_HERE},
     "operator rshift": {"unsupported operand": NOT_HERE},
     "optim.Adam": _RATES,
@@ -113,6 +130,10 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "save()": {"no argument '(pickle_module|pickle_protocol)'": SAFE_FILES},
     "scaled_dot_product_attention()": {"no argument 'enable_gqa'": NOT_HERE},
     "scatter": {"argument 'reduce'": "scatter_add adds; PyTorch has no gradient for the others"},
+    "selu": {"gradient 1 of 0: nan for": NAN_BY_LAYOUT},
+    "elu": {"gradient 1 of 0: nan for": NAN_BY_LAYOUT},
+    "relu6": {"gradient 1 of 0.*for 0.0 at": NAN_BY_LAYOUT},
+    "xlogy": {"gradient 1 of 1: 0.0 for nan": "0 · ln 0 is 0, and so is its slope"},
 }
 NOT_TAKEN = {
     "out": "results are new tensors: what the tape has kept must not be overwritten",

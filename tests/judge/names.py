@@ -35,6 +35,8 @@ NOT_JUDGED = {
     "default_generator": "an object",
     "enable_grad": "a context, tested in tests/autograd",
     "from_dlpack": "takes arrays of other libraries, tested in tests/ops",
+    "load": "files are safetensors, tested in tests/test_serialization",
+    "save": "files are safetensors, tested in tests/test_serialization",
     "from_numpy": "takes arrays of NumPy, tested in tests/ops",
     "grad": "the engine itself: every gradient here comes from it",
     "is_grad_enabled": "a state, tested in tests/autograd",

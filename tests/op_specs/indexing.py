@@ -315,7 +315,8 @@ def _along_dim(draw: Any) -> Case:
         return Case((x, draw(integer_arrays((draw(st.integers(0, 4)),), 0, x.size))), {"dim": dim})
     lengths = [draw(st.sampled_from([1, n])) for n in x.shape]
     lengths[dim] = draw(st.integers(0, 4))
-    return Case((x, draw(integer_arrays(tuple(lengths), 0, x.shape[dim]))), {"dim": dim})
+    n = x.shape[dim]
+    return Case((x, draw(integer_arrays(tuple(lengths), -n, n))), {"dim": dim})
 
 
 def _np_take_along(x: Any, index: Any, dim: int | None) -> Any:

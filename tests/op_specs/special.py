@@ -55,7 +55,7 @@ def _entropy(draw: Any) -> Case:
 SPECS = [
     Spec("logit", unary(Domain(0.1, 0.9, avoid=(0.25, 0.75)),
                         {"eps": st.sampled_from([None, 0.25])}),
-         numpy=_np_logit, torch="logit"),
+         numpy=_np_logit, torch="logit", ops=("logit",)),
     Spec("xlogy", binary(REAL, POSITIVE), call=with_scalars(mg.xlogy), ops=("xlogy",),
          numpy=with_scalars(lambda x, y: x * np.log(y)),
          torch=with_scalars(lambda x, y: torch.xlogy(x, y), torch_scalar)),
