@@ -34,6 +34,9 @@ from minigen.numeric import number
 from minigen.optim.flat import FlatParameters, ParameterState, Run
 from minigen.optim.state import collect, read
 
+_CONSTANT = frozenset({float, int, bool, str, tuple, type(None)})
+_MOST_KNOWN = 64
+
 __all__ = ["Optimizer", "beta_pair", "ignore_how", "switch"]
 
 
@@ -93,6 +96,7 @@ class Optimizer:
     ) -> None:
         self.defaults = self.checked(defaults)
         self.param_groups: list[dict[str, Any]] = []
+        self._known_options: dict[Any, dict[str, Any]] = {}  # as given -> checked
         self._arranged: list[list[Tensor]] = []  # each group's parameters that the buffers hold
         self._flat: list[list[FlatParameters]] = []  # for each group, one for each dtype
         if isinstance(params, (Tensor, Mapping)):
@@ -159,9 +163,17 @@ class Optimizer:
     def options_of(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """A group's options as they are now, checked: people change them by hand."""
         try:
-            return self.checked({name: group[name] for name in self.defaults})
+            given = tuple([group[name] for name in self.defaults])
         except KeyError as error:
             raise ValueError(f"a group must have the option {error.args[0]}, got none") from None
+        kinds = tuple(map(type, given))  # True equals 1, and is no number
+        if not _CONSTANT.issuperset(kinds):  # a list may be another one tomorrow
+            return self.checked(dict(zip(self.defaults, given)))
+        if (given, kinds) not in self._known_options:
+            if len(self._known_options) >= _MOST_KNOWN:  # a schedule brings a new rate every step
+                self._known_options.clear()
+            self._known_options[given, kinds] = self.checked(dict(zip(self.defaults, given)))
+        return self._known_options[given, kinds]
 
     @property
     def flat(self) -> list[list[FlatParameters]]:
