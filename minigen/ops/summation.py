@@ -27,6 +27,9 @@ __all__ = ["FEW", "dots", "mean_of", "running_sum", "sum_columns", "sum_of", "su
 FEW = 16
 """So many terms are added in working precision at most."""
 
+PAIRED = 64
+"""NumPy adds so many neighbours in eight partial sums: with at most sixteen roundings, too."""
+
 ROW = 128
 """So many products of a row ``einsum`` adds at a time: it keeps at least four sums side by side."""
 
@@ -44,7 +47,8 @@ def sum_of(b: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     dtype = x.dtype
     if dtype is not FLOAT32 and dtype is not FLOAT16:
         return x.sum(axis=axis, keepdims=keepdims)
-    if dtype is FLOAT32 and _terms(x.shape, axis) <= FEW:
+    terms = _terms(x.shape, axis)
+    if dtype is FLOAT32 and (terms <= FEW or (terms == x.size <= PAIRED and x.flags.c_contiguous)):
         return x.sum(axis=axis, keepdims=keepdims)
     if x.size < SMALL:
         return x.sum(axis=axis, dtype=FLOAT64, keepdims=keepdims).astype(dtype)
