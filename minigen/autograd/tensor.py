@@ -14,6 +14,7 @@ the ops stand one floor above; ``minigen.ops.methods`` adds the named methods (`
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ from minigen.thread_state import at_work, current
 
 DEFAULT_DTYPE = np.dtype("float32")
 _ndarray = np.ndarray
+_OWN_REFERENCES = 2  # to a gradient that nobody has kept: its leaf's, and that of the question
 
 
 class Tensor:
@@ -104,7 +106,21 @@ class Tensor:
         recorder = current().recorder
         if recorder is not None:
             recorder.notice(self)
+        if self.grad_buffer is not None and self._grad is not grad:
+            if recorder is None:
+                self.leave_gradient(self.grad_buffer)
+            else:
+                recorder.leave_gradient(self)
         self._grad = grad
+
+    def leave_gradient(self, place: Array) -> None:
+        """Before ``place``, where ``grad`` may lie, is written anew: who has kept ``grad`` (in a
+        list of gradients, say) keeps its values, in memory of their own.
+        """
+        if self._grad is not None and sys.getrefcount(self._grad) > _OWN_REFERENCES:
+            kept = self._grad
+            if kept._data is place:
+                kept._data = place.copy()
 
     # The getter is C code, because optimizers ask every parameter several times a step.
     grad: Any = property(operator.attrgetter("_grad"), _set_grad)

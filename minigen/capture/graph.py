@@ -36,7 +36,7 @@ from minigen.backends import active
 from minigen.backends.base import Array, Backend, GraphMaker, MemoryFigures, RandomStream
 from minigen.capture.errors import CaptureError, host_read, line_of, one_line
 from minigen.capture.structure import flatten, raw, rebuild
-from minigen.capture.watching import Guard, Watching, hold
+from minigen.capture.watching import Guard, Watching, hold, leave, show
 from minigen.errors import UserError
 
 __all__ = ["GraphRecorder", "GraphRecording"]
@@ -120,6 +120,9 @@ class GraphRecorder(Watching):
     def note(self, array: Array) -> None:
         """Memory was overwritten; replays will say so too."""
         self.noted[extent(array)] = place_of(array)
+
+    def leave_gradient(self, tensor: Tensor) -> None:
+        """Nothing yet, for a graph in the making writes nothing; see ``GraphRecording._record``."""
 
     def same(self, one: Array, other: Array) -> bool:
         """Whether two arrays are the same elements of memory."""
@@ -229,8 +232,14 @@ class GraphRecording:
         _write_back(recorder)
         recorder.finish()
         touched = recorder.touched.values()
+        for entry in touched:  # whoever has kept a gradient keeps its values, before a replay
+            before = entry.grad
+            if before is not None and before is not entry.tensor.grad:
+                before._data = before._data.copy()
         self._gradients = [
-            (e.tensor, e.tensor.grad) for e in touched if e.tensor.grad is not e.grad
+            (e.tensor, None if e.tensor.grad is None else e.tensor.grad._data)
+            for e in touched
+            if e.tensor.grad is not e.grad
         ]
         self._noted = list(recorder.noted.values())
         self._guards = [*recorder.guards, *_guards(recorder)]
@@ -263,10 +272,10 @@ class GraphRecording:
         return self._play()
 
     def _play(self) -> Any:
+        leave(self._gradients)
         for part in self._recorder.parts:
             part()
-        for tensor, grad in self._gradients:
-            tensor._grad = grad
+        show(self._gradients)
         if self._noted:
             writes.note_places(self._noted)
         arrays = [

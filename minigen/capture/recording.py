@@ -26,7 +26,7 @@ from minigen.capture.program import MADE, Program, Ref
 from minigen.capture.recorder import Recorder, owner_of
 from minigen.capture.structure import flatten, raw, rebuild
 from minigen.capture.traced import Traced, plain
-from minigen.capture.watching import hold
+from minigen.capture.watching import hold, leave, show
 
 __all__ = ["Recording"]
 
@@ -100,9 +100,7 @@ class Recording:
     def _finish(self, recorder: Recorder, places: list[Ref]) -> None:
         """Let go of the step's memory, plan, and hand what outlives it its place in the plan."""
         touched = list(recorder.touched.values())
-        self._gradients = [
-            (e.tensor, e.tensor.grad) for e in touched if e.tensor.grad is not e.grad
-        ]
+        gradients = [(e.tensor, e.tensor.grad) for e in touched if e.tensor.grad is not e.grad]
         arrived = [
             (e.tensor, e.grad)
             for e in touched
@@ -114,6 +112,7 @@ class Recording:
         recorder.touched.clear()
         recorder.arrived.clear()
         self._plan(recorder, places, outlived)
+        self._gradients = [(x, None if grad is None else grad._data) for x, grad in gradients]
         used = {id(r.owner) for r in self.program.roots if r.kind != MADE}
         self._guards = list(recorder.guards)
         self._guards += [(tensor, "_grad", grad) for tensor, grad in arrived]
@@ -177,9 +176,9 @@ class Recording:
         """Run the instructions with other inputs."""
         for buffer, x in zip(self._inputs, given):
             buffer[...] = x._data if isinstance(x, Tensor) else x
+        leave(self._gradients)
         self.program.run()
-        for tensor, grad in self._gradients:
-            tensor._grad = grad
+        show(self._gradients)
         if self._noted:
             writes.note_places(self._noted)
         return self._results()

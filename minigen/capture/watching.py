@@ -14,7 +14,7 @@ from minigen.backends.base import Array, Backend
 from minigen.capture.errors import CaptureError, at_line
 from minigen.thread_state import at_work, within
 
-__all__ = ["Guard", "Watching", "hold"]
+__all__ = ["Gradients", "Guard", "Watching", "hold", "leave", "show"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,26 @@ def hold(guards: list[Guard]) -> bool:
         if getattr(thing, attribute) is not value:
             return False
     return True
+
+
+Gradients = list[tuple[Tensor, Array | None]]
+"""Tensors, and where the step leaves their gradients: None for nowhere."""
+
+
+def leave(gradients: Gradients) -> None:
+    """Before a replay writes there: who has kept a gradient of an earlier one keeps its values."""
+    for tensor, place in gradients:
+        if place is not None:
+            tensor.leave_gradient(place)
+
+
+def show(gradients: Gradients) -> None:
+    """After a replay: what the step has left in ``grad``."""
+    for tensor, place in gradients:
+        if place is None:
+            tensor._grad = None
+        elif (shown := tensor._grad) is None or shown._data is not place:
+            tensor._grad = Tensor(place)
 
 
 class Touched:
@@ -151,6 +171,10 @@ class Watching(Backend):
         if isinstance(array, np.generic):
             array = np.asarray(array)
         return tensor._data if self.same(tensor._data, array) else self.plain(array)
+
+    def leave_gradient(self, tensor: Tensor) -> None:
+        """``tensor.grad`` is about to be another one: see ``Tensor.leave_gradient``."""
+        tensor.leave_gradient(tensor.grad_buffer)
 
     def gradient_arrives(self, leaf: Tensor) -> None:
         """A backward pass is about to add to ``leaf.grad``."""

@@ -11,7 +11,8 @@ parameters have a gradient, and the state that a checkpoint needs. The interface
 
 Building an optimizer moves the values of its parameters into a flat buffer (see ``flat.py``);
 from then on ``parameter.data`` is a view. The gradient of a parameter, ``parameter.grad``, is a
-view too and is overwritten by the next backward pass after ``zero_grad()``: copy it to keep it.
+view too: the next backward pass after ``zero_grad()`` writes there. (Who has kept the tensor
+``parameter.grad`` keeps its values; a raw array, ``parameter.grad.numpy()``, is overwritten.)
 
 ``param_groups`` is what counts, and may be changed by hand: options, the parameters of a group,
 whole groups. The buffers follow at the next step, and so do they when the model was converted to

@@ -194,3 +194,32 @@ def test_blocks_cover_every_element_once():
             assert part.stop - part.start <= BLOCK
             seen[part] += 1
         assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["eager", "captured"])
+@pytest.mark.parametrize("with_optimizer", [True, False])
+def test_a_gradient_kept_in_a_list_keeps_its_values(backend, captured, with_optimizer):
+    layer = mg.nn.Linear(2, 1)
+    optimizer = mg.optim.SGD(layer.parameters(), lr=0.1) if with_optimizer else None
+
+    def step(x):
+        layer.zero_grad()
+        layer(x).sum().backward()
+        if optimizer is not None:
+            optimizer.step()
+
+    run = mg.capture(step) if captured else step
+    kept = []
+    for k in range(6):
+        run(mg.full((1, 2), float(k)))
+        kept.append(layer.weight.grad)
+    assert [g.numpy()[0, 0] for g in kept] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_gradient_that_nobody_keeps_stays_in_its_place():
+    layer = mg.nn.Linear(2, 1)
+    optimizer = mg.optim.SGD(layer.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(mg.ones(1, 2)).sum().backward()
+        assert layer.weight.grad.data is layer.weight.grad_buffer
