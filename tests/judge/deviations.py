@@ -68,7 +68,6 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "linalg.matrix_norm": _SINGULAR,
     "linalg.norm": {**_SINGULAR, "gradient 2.*for nan": NO_LIMIT},
     "load()": {"no argument '(map_location|pickle_module|weights_only|mmap)'": SAFE_FILES},
-    "log_softmax()": {"'dim' is required, not None": GUESSED_DIM},
     "logaddexp": {
         **_NUMBERS,
         "gradient [12].*for nan": "of two equal infinities each has half of the slope",
@@ -79,7 +78,6 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "logsumexp": {"at least one element along dim": "a sum of nothing has no logarithm to give"},
     "lt": _NUMBERS,
     "max_pool1d": {
-        "return_indices": POOLED_INDICES,
         r"accepted.*tensor\(\[\]": "no channels, no windows",
     },
     "maximum": _NUMBERS,
@@ -103,6 +101,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "nn.LSTM": {**_RECURRENT, "argument 'proj_size'": NOT_HERE},
     "nn.LSTM()": {"no argument 'proj_size'": NOT_HERE},
     "nn.LogSoftmax()": {"'dim' is -1, not None": GUESSED_DIM},
+    "nn.MaxPool1d": {"argument 'return_indices'": POOLED_INDICES},
     "nn.MaxPool1d()": {"no argument 'return_indices'": POOLED_INDICES},
     "nn.MaxPool2d": {"argument 'return_indices'": POOLED_INDICES},
     "nn.MaxPool2d()": {"no argument 'return_indices'": POOLED_INDICES},

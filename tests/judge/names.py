@@ -149,8 +149,8 @@ ARRANGED: dict[str, Callable[..., tuple[Any, ...]]] = {
 """Entries of ``op_db`` that call their function with the arguments in another order."""
 
 
-NOT_ASKED = {"nn.functional.max_pool2d": "return_indices"}
-"""Every sample of this entry asks for an option that is not here: without it they can be judged."""
+NOT_ASKED = {f"nn.functional.max_pool{n}d": "return_indices" for n in (1, 2)}
+"""Every sample of these entries asks for an option that is not here: without it they are judged."""
 
 
 def arguments(candidate: Candidate, sample: SampleInput) -> tuple[tuple[Any, ...], dict[str, Any]]:

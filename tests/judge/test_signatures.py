@@ -34,17 +34,19 @@ Arguments = list[tuple[str, Any]]
 """(name, default) of each argument, in order."""
 
 
-def documented(name: str) -> str:
-    """PyTorch's function for this name: the nearest that has a documentation.
+def documented(name: str) -> list[str]:
+    """PyTorch's functions for this name that have a documentation.
 
     (``torch.group_norm`` is a bare entrance to what ``torch.nn.functional.group_norm`` documents.)
     """
     last = name.rsplit(".", 1)[-1]
-    prefix = name.removesuffix(last)
-    for space, module in sorted(SPACES, key=lambda space: space[0] != prefix):
-        if (getattr(getattr(module, last, None), "__doc__", None) or "").strip():
-            return space + last
-    return namesake(name) or ""
+    spaces = [s for s in SPACES if s[0] == name.removesuffix(last)] if "." in name else SPACES
+    found = [
+        space + last
+        for space, module in spaces
+        if (getattr(getattr(module, last, None), "__doc__", None) or "").strip()
+    ]
+    return found or [namesake(name) or ""]
 
 
 def signatures(full_name: str) -> list[Arguments]:
@@ -69,14 +71,15 @@ def _arguments(function: Any) -> Arguments:
 def _schemas(full_name: str) -> list[Arguments]:
     """The overloads of a function that is written in C++, without those that write to ``out``."""
     name = SCHEMA_NAMES.get(full_name, full_name.removeprefix("nn.functional."))
-    first = _first_name(torch_function(full_name))
+    first = _first_name(torch_function(full_name))  # cholesky is called with A and with input
     found = []
     for schema in torch._C._jit_get_schemas_for_operator("aten::" + name.replace(".", "_")):
         arguments = [(first if a.name == "self" else a.name, _default(a)) for a in schema.arguments]
         tensors = [str(a.type) for a in schema.arguments]
+        selfish = bool(schema.arguments) and schema.arguments[0].name in ("self", "x")
         creator = schema.name.split("::")[1] in CREATORS
         if "out" not in dict(arguments) and (creator or any("Tensor" in t for t in tensors)):
-            found.append(arguments)
+            found += [arguments, [("input", NONE), *arguments[1:]]] if selfish else [arguments]
     return found
 
 
@@ -148,7 +151,7 @@ def _show(default: Any) -> str:
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_signature_is_pytorchs(name: str, record_property: Callable[[str, object], None]) -> None:
     verdicts = Verdicts(f"{name}()")
-    overloads = signatures(documented(name))
+    overloads = [one for full in documented(name) for one in signatures(full)]
     assert overloads, f"no signature of {documented(name)} is known"
     faults = min((compare_signatures(PUBLIC[name], o) for o in overloads), key=len)
     for fault in faults:
