@@ -61,6 +61,10 @@ class Tensor:
 
     def _stored(self, data: Any) -> Array:
         """What a new tensor keeps of anything that is no plain NumPy array."""
+        if isinstance(data, Tensor) or not hasattr(data, "dtype"):
+            raise TypeError(
+                f"mg.Tensor wraps an array of the backend, got {type(data).__name__}; use mg.tensor"
+            )
         recorder = current().recorder
         return _plain(data) if recorder is None else recorder.stored(self, data)
 
@@ -211,6 +215,8 @@ class Tensor:
         """
         out = options.pop("out", None)
         if method == "__call__" and not options:
+            if ufunc is np.matmul and out is None:
+                return functions.alias(inputs[0]).matmul(inputs[1])
             if out is not None:
                 return ufunc(*[np.asarray(x) for x in inputs], out=out)
             try:
@@ -220,6 +226,14 @@ class Tensor:
             else:
                 return op(*inputs)
         raise TypeError(f"NumPy's {ufunc.__name__} does not take tensors; use x.detach().numpy()")
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        """``np.mean(x)``, ``np.stack([x, y])``: computed by NumPy, off the tape; see __array__."""
+        convert = _shape_only if function in (np.shape, np.ndim, np.size) else np.asarray
+        values = {name: _without_tensors(value, convert) for name, value in kwargs.items()}
+        return function(*_without_tensors(args, convert), **values)
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
@@ -359,6 +373,8 @@ class Tensor:
             value = value.data
         elif type(value) not in (bool, int, float):  # np.float64 is a float
             value = active.backend.asarray(value)
+            if value.dtype.kind not in "fiub":
+                raise TypeError(f"a tensor holds real numbers and booleans, got {value.dtype}")
         data = self.data
         place = writes.note_write(data)
         data[_raw_index(index)] = value
@@ -558,6 +574,18 @@ def _plain(data: Any) -> Array:
     if isinstance(data, np.generic):  # NumPy's reductions and indexing give scalars
         return np.asarray(data)
     return data.view(_ndarray) if isinstance(data, _ndarray) else data
+
+
+def _without_tensors(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """The arguments of a NumPy function with its tensors, in lists and tuples too, as arrays."""
+    if type(value) in (tuple, list):
+        return type(value)([_without_tensors(part, convert) for part in value])
+    return convert(value) if isinstance(value, Tensor) else value
+
+
+def _shape_only(x: Tensor) -> np.ndarray:
+    """An array with the shape of a tensor, whose values nobody will read."""
+    return np.broadcast_to(np.zeros((), dtype=x.dtype), x.shape)
 
 
 def _raw_index(index: Any) -> Any:

@@ -112,6 +112,13 @@ class Module:
             raise AttributeError(
                 f"call super().__init__() in {type(self).__name__} before setting {name}"
             )
+        if type(value) in (list, tuple, dict):
+            parts = value.values() if type(value) is dict else value
+            if any(isinstance(part, (Module, Parameter)) for part in parts):
+                raise TypeError(
+                    f"{name} of {type(self).__name__} is a {type(value).__name__}, whose "
+                    f"parameters no optimizer would find; use nn.ModuleList or an attribute for each"
+                )
         held = self.__dict__.get(name)
         if isinstance(held, Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
@@ -207,6 +214,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Set ``training`` in the whole tree."""
+        if type(mode) is not bool:
+            raise TypeError(f"mode must be True or False, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self

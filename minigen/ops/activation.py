@@ -164,8 +164,8 @@ _softplus.rules(x=lambda f, g, x: g * f.sigmoid(x))
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """``ln(1 + e^(βx)) / β``: a smooth ReLU; ``x`` itself where βx > ``threshold``."""
-    if not beta > 0:
-        raise ValueError(f"beta must be > 0, got {beta}")
+    beta = number("beta", beta, above=True)
+    threshold = number("threshold", threshold, -math.inf, infinite=True)
     out = _softplus(input) if beta == 1 else _softplus(input * beta) * (1 / beta)
     if threshold >= 20 and input.dtype.itemsize <= 4:  # no digit of e^-20 is left beside 20
         return out

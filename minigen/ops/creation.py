@@ -49,14 +49,25 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
                 "grad; use x.clone() to keep it, or x.detach()"
             )
         array = data.data.astype(dtype) if dtype is not None else data.data.copy()
-    elif isinstance(data, active.backend.array_type):
+    elif isinstance(data, active.backend.array_type) and data.dtype.isnative:
+        _check_kind(data.dtype)
         array = active.backend.xp.array(data, dtype=dtype, order="C")
     else:
         host = _to_host(data)
+        if dtype is None:
+            _check_kind(host.dtype)
         if dtype is None and host.dtype == np.float64 and not isinstance(data, np.ndarray):
             dtype = DEFAULT_DTYPE
-        array = active.backend.xp.array(host, dtype=dtype)
+        array = active.backend.xp.array(host, dtype=dtype or host.dtype.newbyteorder("="))
+    _check_kind(array.dtype)
     return Tensor(array).requires_grad_(requires_grad)
+
+
+def _check_kind(dtype: Any) -> None:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TypeError(
+            f"a tensor holds booleans, integers or floats of at most 64 bits, not {dtype}"
+        )
 
 
 def _to_host(data: Any) -> np.ndarray:
@@ -91,6 +102,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor on the same memory as ``array`` (on the CPU); writes are seen by both."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy needs a NumPy array, got {type(array).__name__}")
+    _check_kind(array.dtype)
+    if not array.dtype.isnative:
+        raise TypeError(f"from_numpy needs the byte order of this machine, got {array.dtype.str}")
     return Tensor(active.backend.asarray(array))
 
 

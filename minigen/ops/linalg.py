@@ -71,6 +71,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Raises:
         ValueError: an operand is 0-d, or the inner lengths differ.
     """
+    for operand in (input, other):
+        if isinstance(operand, (bool, int, float)):
+            raise ValueError(f"matmul: operands need a dimension, got the number {operand}")
     input = input if isinstance(input, Tensor) else Tensor(functions.alias(input).data)
     other = other if isinstance(other, Tensor) else Tensor(functions.alias(other).data)
     if input.dtype.kind == "b" and other.dtype.kind == "b":

@@ -79,9 +79,7 @@ def smooth_l1_loss(
         return in_float32(smooth_l1_loss, input, target, reduction=reduction, beta=beta)
     _same_shape("smooth_l1_loss", input, target)
     check_float("smooth_l1_loss", input)
-    if beta < 0:
-        raise ValueError(f"beta must be ≥ 0, got {beta}")
-    if beta == 0:
+    if number("beta", beta) == 0:
         return l1_loss(input, target, reduction=reduction)
     d = functions.absolute(input - target)
     near = d < beta

@@ -13,6 +13,7 @@ from typing import Any
 
 from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.tensor import Tensor
+from minigen.numeric import number
 from minigen.ops._arguments import converted, one_dim, reduced_dims
 from minigen.ops.halves import in_float32
 from minigen.ops.reduction import amax, amin
@@ -58,6 +59,8 @@ def vector_norm(
         raise TypeError(f"a norm needs a floating-point tensor, got {x.dtype}")
     if x.dtype is FLOAT16:
         return in_float32(vector_norm, x, ord, dim, keepdim)
+    if isinstance(ord, Tensor):
+        ord = number("ord", ord, -math.inf, infinite=True)
     dims = reduced_dims(dim, x.ndim)
     if ord == 2:
         return functions.safe_sqrt(sum_over(functions.square(x), dims, keepdim))

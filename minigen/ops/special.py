@@ -8,6 +8,7 @@ from typing import Any
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
 from minigen.backends import active
+from minigen.numeric import number
 from minigen.ops._arguments import as_float
 from minigen.ops.erf import complement, error_function
 from minigen.ops.kernel import kernel
@@ -41,7 +42,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
     With ``eps``, x is first limited to [eps, 1 - eps], outside of which the slope is 0.
     """
-    return _logit(input, eps=None if eps is None else float(eps))
+    return _logit(input, eps=None if eps is None else number("eps", eps, -math.inf))
 
 
 @primitive(name="xlogy")

@@ -251,3 +251,44 @@ def test_copies_of_a_result_are_refused_and_those_of_a_leaf_train():
     twin = copy.deepcopy(leaf())
     (twin * 2).sum().backward()
     assert twin.grad.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, p: mg.softplus(x, beta=p),
+        lambda x, p: mg.softplus(x, threshold=p),
+        lambda x, p: mg.norm(x, p),
+        lambda x, p: mg.linalg.vector_norm(x, p),
+        lambda x, p: mg.normalize(x, p, dim=0),
+        lambda x, p: mg.cdist(x.unsqueeze(0), x.unsqueeze(0), p),
+        lambda x, p: mg.logit(x / 4, eps=p / 10),
+        lambda x, p: mg.smooth_l1_loss(x, x.detach(), beta=p - 1),
+    ],
+)
+@pytest.mark.parametrize("value", [1.0, 2.0])
+def test_an_option_is_no_tensor_that_requires_grad_not_even_at_its_usual_value(call, value):
+    with pytest.raises(TypeError, match=r"must be a number.*requires grad"):
+        call(leaf(), mg.tensor(value, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(np.sum, np.mean, np.std, np.max, np.cumsum, np.transpose, np.squeeze, np.ones_like),
+        lambda x: np.concatenate([x, x]),
+        lambda x: np.clip(x, 0, 1),
+        lambda x: np.dot(x, x),
+    ],
+)
+def test_numpys_functions_refuse_what_requires_grad_and_compute_with_the_rest(function):
+    with pytest.raises(RuntimeError, match="does not become a NumPy array by itself"):
+        function(leaf())
+    if mg.backends.active.backend.name == "numpy":
+        np.testing.assert_array_equal(function(mg.tensor(VALUES)), function(np.float32(VALUES)))
+
+
+def test_numpy_may_ask_for_the_shape():
+    assert np.shape(leaf()) == (3,)
+    assert np.ndim(leaf()) == 1
+    assert np.size(leaf()) == 3

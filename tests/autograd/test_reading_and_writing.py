@@ -72,3 +72,31 @@ def test_solve_broadcasts_its_batches_on_every_backend(backend) -> None:
     a, right = rng.normal(size=(2, 4, 4)) + 4 * np.eye(4), rng.normal(size=(5, 1, 4, 2))
     x = mg.linalg.solve(mg.tensor(a), mg.tensor(right))
     np.testing.assert_allclose(x.numpy(), np.linalg.solve(a, right))
+
+
+def test_a_numpy_vector_times_a_vector_is_their_product():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    for out in (np.float32([3, 4]) @ x, np.matmul(x, np.float32([3, 4]))):
+        assert out.item() == 11
+        x.grad = None
+        out.backward()
+        assert x.grad.tolist() == [3, 4]
+
+
+def test_a_number_is_no_operand_of_a_matrix_product():
+    with pytest.raises(ValueError, match="need a dimension, got the number 2"):
+        mg.ones(3) @ 2
+
+
+@pytest.mark.parametrize("value", [1 + 2j, None, "a", [1j]])
+def test_only_real_numbers_are_written(value):
+    x = mg.ones(3)
+    with pytest.raises(TypeError, match="a tensor holds real numbers"):
+        x[0:1] = value
+    assert x.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], 1.0, mg.ones(2)])
+def test_the_class_itself_wraps_arrays_only(data):
+    with pytest.raises(TypeError, match=r"use mg\.tensor"):
+        mg.Tensor(data)

@@ -381,3 +381,27 @@ def test_loading_into_a_graph_that_still_needs_the_weight_is_caught():
     layer.load_state_dict({"weight": np.zeros((2, 2)), "bias": np.zeros(2)})
     with pytest.raises(RuntimeError, match="overwritten in place"):
         y.backward()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [nn.Linear(2, 2)],
+        (nn.Linear(2, 2), nn.ReLU()),
+        {"a": nn.Linear(2, 2)},
+        [nn.Parameter(mg.ones(2))],
+    ],
+    ids=["list", "tuple", "dict", "parameters"],
+)
+def test_a_list_of_modules_whose_parameters_nobody_would_find_is_refused(parts):
+    module = nn.Module()
+    with pytest.raises(TypeError, match=r"use nn\.ModuleList"):
+        module.layers = parts
+    module.sizes = [2, 3]  # any other list is one
+    module.layers = nn.ModuleList([nn.Linear(2, 2)])
+    assert len(list(module.parameters())) == 2
+
+
+def test_the_mode_is_true_or_false():
+    with pytest.raises(TypeError, match="mode must be True or False, got 'eval'"):
+        nn.Linear(2, 2).train("eval")

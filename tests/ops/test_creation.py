@@ -131,3 +131,29 @@ def test_a_wrong_argument_is_named_in_one_line(wrong, error, words):
     with pytest.raises(error, match=words) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(2, np.complex64),
+        np.zeros(2, "datetime64[s]"),
+        np.zeros(2, [("a", "f4")]),
+        np.zeros(2, np.longdouble),
+    ],
+    ids=lambda array: str(array.dtype),
+)
+def test_arrays_of_what_a_tensor_does_not_hold_are_refused(array):
+    for make in (mg.tensor, mg.from_numpy):
+        with pytest.raises(TypeError, match="hold"):
+            make(array)
+    with pytest.raises(TypeError, match="holds booleans, integers or floats"):
+        mg.tensor([1.0], dtype="complex64")
+
+
+def test_numbers_in_the_other_byte_order_are_brought_into_this_machines():
+    swapped = np.arange(3, dtype=np.dtype("f4").newbyteorder())
+    equal(mg.tensor(swapped), np.arange(3, dtype=np.float32))
+    assert mg.tensor(swapped).dtype.isnative
+    with pytest.raises(TypeError, match="byte order"):
+        mg.from_numpy(swapped)
