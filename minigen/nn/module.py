@@ -117,7 +117,7 @@ class Module:
             if any(isinstance(part, (Module, Parameter)) for part in parts):
                 raise TypeError(
                     f"{name} of {type(self).__name__} is a {type(value).__name__}, whose "
-                    f"parameters no optimizer would find; use nn.ModuleList or an attribute for each"
+                    f"parameters no optimizer would find; use nn.ModuleList or single attributes"
                 )
         held = self.__dict__.get(name)
         if isinstance(held, Parameter) and not (value is None or isinstance(value, Parameter)):
