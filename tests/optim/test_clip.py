@@ -227,6 +227,18 @@ def test_gradients_side_by_side_in_an_optimizers_buffer_are_clipped_as_apart():
     optimizer.step()
 
 
+@pytest.mark.parametrize("size", [1023, 1024, 2051])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_norm_of_many_numbers_counts_each_of_them_once(backend, dtype, size):
+    """A whole number of the 1024 that are added at a time, and some more or less."""
+    values = np.random.default_rng(0).normal(size=size).astype(dtype)
+    p = nn.Parameter(mg.zeros(size, dtype=dtype))
+    p.grad = mg.tensor(values)
+    exact = math.sqrt(math.fsum(values.astype("f8") ** 2))
+    rounding = float(np.finfo(dtype).eps)
+    assert mg.optim.grad_norm(p).item() == pytest.approx(exact, rel=4 * rounding)
+
+
 def test_a_gradient_with_gaps_in_memory_is_clipped_in_place():
     p = nn.Parameter(mg.zeros(3))
     p.grad = mg.Tensor(np.array([3.0, 9, 4, 9, 12, 9], "f4")[::2])
