@@ -145,6 +145,17 @@ def test_what_the_tiles_do_not_handle_is_left_to_numpy():
     assert KERNELS["correlate_weight"](b, *odd, [(0, 0)], (1, 1)) is NotImplemented
 
 
+def test_a_kernel_whose_places_are_all_masked_has_the_gradient_0():
+    x, w = (mg.tensor(np.ones(s, np.float32)) for s in [(4, 16, 9, 9), (16, 16, 3, 3)])
+    for p in (x, w):
+        p.requires_grad_()
+    y = mg.masked_conv2d(x, w, mask=np.zeros((3, 3), dtype=bool))
+    assert y.shape == (4, 16, 7, 7)
+    assert not y.numpy().any()
+    for g in mg.grad(y.sum(), [x, w]):
+        assert not g.numpy().any()
+
+
 def test_a_rectified_convolution_is_the_two_ops_after_one_another():
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=s).astype(np.float32) for s in [(2, 16, 7, 7), (32, 16, 3, 3), (32,)]]

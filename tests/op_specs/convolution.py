@@ -28,7 +28,8 @@ def _options(draw: Any, dims: int, transposed: bool = False) -> dict[str, Any]:
     return options
 
 
-def _each(value: Any, dims: int) -> tuple[int, ...]:
+def each(value: Any, dims: int) -> tuple[int, ...]:
+    """An option of all axes, for each of them."""
     return tuple(value) if isinstance(value, tuple) else (value,) * dims
 
 
@@ -42,9 +43,9 @@ def convolution(
     kernel = tuple([draw(st.integers(1, 3)) for _ in range(dims)])
     if draw(st.integers(0, 5)) == 0:
         options["stride"], options["padding"] = 1, draw(st.sampled_from(["same", "valid"]))
-    pads = _each(options["padding"], dims) if options["padding"] not in ("same", "valid") else (
+    pads = each(options["padding"], dims) if options["padding"] not in ("same", "valid") else (
         (0,) * dims)  # fmt: skip
-    reach = [d * (k - 1) + 1 for d, k in zip(_each(options["dilation"], dims), kernel)]
+    reach = [d * (k - 1) + 1 for d, k in zip(each(options["dilation"], dims), kernel)]
     size = [max(r - 2 * p, 1) + draw(st.integers(0, 4)) for r, p in zip(reach, pads)]
     batch = (draw(st.integers(0, 2)),) if batched else draw(st.sampled_from([(), (2,)]))
     inputs, outputs = draw(st.integers(1, 2)), draw(st.integers(1, 2))
@@ -79,12 +80,12 @@ def np_conv(
     dims = w.ndim - 2
     if x.ndim == dims + 1:
         return np_conv(x[None], w, b, stride, padding, dilation, groups)[0]
-    kernel, s, d = w.shape[2:], _each(stride, dims), _each(dilation, dims)
+    kernel, s, d = w.shape[2:], each(stride, dims), each(dilation, dims)
     if padding == "same":
         total = [dd * (k - 1) for dd, k in zip(d, kernel)]
         pads = [(t // 2, t - t // 2) for t in total]
     else:
-        pads = [(p, p) for p in _each(0 if padding == "valid" else padding, dims)]
+        pads = [(p, p) for p in each(0 if padding == "valid" else padding, dims)]
     x = np.pad(x, [(0, 0), (0, 0), *pads])
     size = [(n - dd * (k - 1) - 1) // ss + 1 for n, k, ss, dd in zip(x.shape[2:], kernel, s, d)]
     out = np.zeros((x.shape[0], w.shape[0], *size))
@@ -104,10 +105,10 @@ def transposed(draw: Any, dims: int, bias: bool = True) -> Case:
     options = draw(_options(dims))
     groups = options["groups"] = draw(st.sampled_from([1, 1, 2]))
     kernel = tuple([draw(st.integers(1, 4)) for _ in range(dims)])
-    strides, dilations = _each(options["stride"], dims), _each(options["dilation"], dims)
+    strides, dilations = each(options["stride"], dims), each(options["dilation"], dims)
     extra = [draw(st.integers(0, max(s, d) - 1)) for s, d in zip(strides, dilations)]
     options["output_padding"] = tuple(extra)
-    pads = _each(options["padding"], dims)
+    pads = each(options["padding"], dims)
     size = []
     for k, s, d, p, e in zip(kernel, strides, dilations, pads, extra):
         least = max(1, -(-(2 * p - d * (k - 1) - e) // s) + 1)  # a result of length ≥ 1
@@ -134,8 +135,8 @@ def np_conv_transpose(
 ) -> Any:
     """Each input place adds its multiple of the kernel into the result."""
     dims = w.ndim - 2
-    s, p, d = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
-    e = _each(output_padding, dims)
+    s, p, d = each(stride, dims), each(padding, dims), each(dilation, dims)
+    e = each(output_padding, dims)
     full = [
         (n - 1) * ss + dd * (k - 1) + 1 + ee
         for n, ss, dd, k, ee in zip(x.shape[2:], s, d, w.shape[2:], e)
@@ -187,6 +188,24 @@ def _big(draw: Any) -> Case:
     k = draw(st.sampled_from([3, 5]))
     xs = (draw(arrays((2, c, side, 16))), draw(arrays((o, c, k, 3))), draw(arrays((o,))))
     return Case(xs, {"padding": (k // 2, 1)})
+
+
+@st.composite
+def _big_masked(draw: Any) -> Case:
+    """The same with masks: of the rows of the kernel parts are left, whole ones, or nothing."""
+    rows, columns = np.indices((3, 4))
+    mask = draw(
+        st.sampled_from(
+            [
+                columns >= 1 + rows % 2,  # nothing at the left
+                (rows < 1) | ((rows == 1) & (columns < 2)),  # only what comes before
+                (columns == rows) & (rows != 1),
+                rows < 0,  # nothing
+            ]
+        )
+    )
+    xs = (draw(arrays((4, 12, 12, 9))), draw(arrays((8, 12, 3, 4))), draw(arrays((8,))))
+    return Case(xs, {"padding": draw(st.sampled_from([(0, 0), (1, 2), (3, 4)])), "mask": mask})
 
 
 def _triad(name: str) -> Any:
@@ -256,6 +275,8 @@ SPECS = [
          numpy=lambda x, w, b, mask, **k: np_conv(x, w * mask, b, **k),
          torch=lambda x, w, b, mask, **k: torch.nn.functional.conv2d(
              x, w * torch.from_numpy(mask), b, **k)),
+    Spec("masked_conv2d", _big_masked(), order=1,
+         numpy=lambda x, w, b, mask, **k: np_conv(x, w * mask, b, **k)),
     *[
         Spec(name, _triad_case(name), call=_triad(name), numpy=_np_triad(name), ops=(name,))
         for name in ("convolve", "convolve_weight", "convolve_transpose")

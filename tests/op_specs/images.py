@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from .convolution import np_conv
+from .convolution import each, np_conv
 from .core import DISTINCT, REAL, Case, Spec, arrays, torch
 
 # ---------------------------------------------------------------- windows and pooling
+
+
+def _one_or_two(low: int, high: int) -> st.SearchStrategy[Any]:
+    """A number for both axes, or one each."""
+    number = st.integers(low, high)
+    return number | st.tuples(number, number)
 
 
 @st.composite
@@ -20,23 +26,24 @@ def _windows(draw: Any, fold: bool = False) -> Case:
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     options: dict[str, Any] = {
         "kernel_size": kernel,
-        "dilation": draw(st.integers(1, 2)),
-        "padding": draw(st.integers(0, 1)),
-        "stride": draw(st.integers(1, 2)),
+        "dilation": draw(_one_or_two(1, 2)),
+        "padding": draw(_one_or_two(0, 1)),
+        "stride": draw(_one_or_two(1, 2)),
     }
-    reach = [options["dilation"] * (k - 1) + 1 for k in kernel]
-    size = tuple([max(r - 2 * options["padding"], 1) + draw(st.integers(0, 3)) for r in reach])
+    dilation, padding, stride = (each(options[name], 2) for name in list(options)[1:])
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
+    size = tuple([max(r - 2 * p, 1) + draw(st.integers(0, 3)) for r, p in zip(reach, padding)])
     n, c = draw(st.integers(0, 2)), draw(st.integers(1, 2))
     if not fold:
         return Case((draw(arrays((n, c, *size))),), options)
     blocks = math.prod(
-        [(m + 2 * options["padding"] - r) // options["stride"] + 1 for m, r in zip(size, reach)]
+        [(m + 2 * p - r) // s + 1 for m, p, r, s in zip(size, padding, reach, stride)]
     )
     x = draw(arrays((n, c * kernel[0] * kernel[1], blocks)))
     return Case((x,), {"output_size": size, **options})
 
 
-def _np_unfold(x: Any, kernel_size: Any, dilation: int, padding: int, stride: int) -> Any:
+def _np_unfold(x: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Any:
     c = x.shape[1]
     eye = np.eye(c * math.prod(kernel_size)).reshape(-1, c, *kernel_size)
     out = np_conv(x, eye, None, stride, padding, dilation)
@@ -59,7 +66,7 @@ def _pooled(draw: Any, average: bool) -> Case:
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     options: dict[str, Any] = {
         "kernel_size": kernel,
-        "stride": draw(st.sampled_from([None, 1, 2])),
+        "stride": draw(st.none() | _one_or_two(1, 2)),
         "padding": tuple([draw(st.integers(0, k // 2)) for k in kernel]),
         "ceil_mode": draw(st.booleans()),
     }
@@ -67,8 +74,9 @@ def _pooled(draw: Any, average: bool) -> Case:
         options["count_include_pad"] = draw(st.booleans())
         options["divisor_override"] = draw(st.sampled_from([None, None, 3]))
     else:
-        options["dilation"] = draw(st.integers(1, 2))
-    reach = [options.get("dilation", 1) * (k - 1) + 1 for k in kernel]
+        options["dilation"] = draw(_one_or_two(1, 2))
+    dilation = each(options.get("dilation", 1), 2)
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
     size = tuple([r + draw(st.integers(0, 3)) for r in reach])
     batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
     x = draw(arrays((*batch, 2, *size), REAL if average else DISTINCT))
@@ -82,7 +90,7 @@ def _np_pool(
     stride: Any,
     padding: Any,
     ceil_mode: bool,
-    dilation: int = 1,
+    dilation: Any = 1,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
@@ -90,18 +98,18 @@ def _np_pool(
     if x.ndim == 3:
         options = (average, kernel_size, stride, padding, ceil_mode, dilation, count_include_pad)
         return _np_pool(x[None], *options, divisor_override)[0]
-    strides = kernel_size if stride is None else (stride, stride)
+    strides, dilations = kernel_size if stride is None else each(stride, 2), each(dilation, 2)
     counts = []
-    for n, k, s, p in zip(x.shape[2:], kernel_size, strides, padding):
-        span = n + 2 * p - dilation * (k - 1) - 1
+    for n, k, s, p, d in zip(x.shape[2:], kernel_size, strides, padding, dilations):
+        span = n + 2 * p - d * (k - 1) - 1
         count = (math.ceil(span / s) if ceil_mode else span // s) + 1
         counts.append(count - 1 if ceil_mode and (count - 1) * s >= n + p else count)
     out = np.zeros((*x.shape[:2], *counts))
     for place in np.ndindex(*counts):
         inside, area = [], 1
-        for i, n, k, s, p in zip(place, x.shape[2:], kernel_size, strides, padding):
+        for i, n, k, s, p, d in zip(place, x.shape[2:], kernel_size, strides, padding, dilations):
             start = i * s - p
-            inside.append([j for j in range(start, start + dilation * k, dilation) if 0 <= j < n])
+            inside.append([j for j in range(start, start + d * k, d) if 0 <= j < n])
             area *= min(start + k, n + p) - start
         values = x[:, :, inside[0]][:, :, :, inside[1]]
         if average:
@@ -207,8 +215,9 @@ def _one_dimension(pooled: Any) -> Any:
 
     def cut(case: Case) -> Case:
         options = {k: v for k, v in case.options.items() if k != "divisor_override"}
-        for name in ("kernel_size", "padding"):
-            options[name] = options[name][1]
+        for name, value in options.items():
+            if isinstance(value, tuple):
+                options[name] = value[1]
         return Case((np.ascontiguousarray(case.arrays[0][..., 0, :]),), options)
 
     return pooled.map(cut)

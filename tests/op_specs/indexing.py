@@ -296,7 +296,7 @@ def _added(draw: Any) -> Case:
     x, index = case.arrays
     dim = case.options["dim"] % x.ndim
     source = draw(arrays((*x.shape[:dim], len(index), *x.shape[dim + 1 :])))
-    return Case((x, index, source), {"dim": dim, "alpha": draw(st.sampled_from([1, -0.5]))})
+    return Case((x, index, source), {"dim": dim, "alpha": draw(st.sampled_from([1, 2, -0.5]))})
 
 
 def _np_index_add(x: Any, index: Any, source: Any, dim: int, alpha: float) -> Any:

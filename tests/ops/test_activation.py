@@ -121,6 +121,20 @@ def test_softplus_and_logsigmoid_at_the_infinities():
     np.testing.assert_array_equal(mg.grad(y.sum(), [x])[0].numpy(), [1, 0])
 
 
+def test_softplus_beyond_the_threshold_is_x_itself_and_its_slope_1():
+    """In float64 too, where e^-20 could still be seen beside 20, as in PyTorch."""
+    x = mg.tensor([19.0, 20.5], dtype="float64").requires_grad_()
+    y = mg.softplus(x)
+    np.testing.assert_array_equal(y.numpy(), [19 + np.log1p(np.exp(-19.0)), 20.5])
+    np.testing.assert_array_equal(mg.grad(y.sum(), [x])[0].numpy(), [1 / (1 + np.exp(-19.0)), 1])
+    assert mg.softplus(x, beta=2, threshold=40).tolist() == pytest.approx([19, 20.5], abs=1e-15)
+    assert mg.softplus(mg.tensor(3.0), threshold=2.5).item() == 3
+
+
+def test_prelu_of_a_number_is_a_number():
+    assert mg.prelu(mg.tensor(-2.0), mg.tensor([0.25])).tolist() == -0.5
+
+
 @SIZES
 def test_gelu_by_tanh_far_out_is_x_or_0_and_its_slope_1_or_0(count):
     x = mg.tensor(

@@ -268,7 +268,7 @@ def correlate_weight(
     with_bias: bool = False,
 ) -> Any:
     """The weight's gradient in float32; equals ``correlate_weight`` in ``_windows.py``."""
-    if not _usable(source, grad):
+    if not taps or not _usable(source, grad):
         return NotImplemented
     (_, rows, columns, outputs), channels = grad.shape, source.shape[3]
     lanes, pitches = loops().LANES, _pitches(source)
