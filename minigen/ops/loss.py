@@ -21,6 +21,7 @@ from minigen.ops.activation import logistic, softplus
 from minigen.ops.choice import or_zero
 from minigen.ops.halves import in_float32
 from minigen.ops.kernel import kernel
+from minigen.ops.normalization import check_vector
 from minigen.ops.reduction import log_softmax, mean
 from minigen.ops.reduction import sum as sum_over
 from minigen.ops.summation import sum_of
@@ -142,8 +143,8 @@ def gaussian_nll_loss(
     Args:
         input: means.
         target: of the same shape.
-        var: variances ≥ 0, of the same shape, without the last dimension, or one for all. Below
-            ``eps`` they get the gradient at ``eps``, as in PyTorch.
+        var: variances ≥ 0, of the same shape (or 1 where they are shared), without the last
+            dimension, or one for all. Below ``eps`` they get the gradient at ``eps`` (PyTorch).
         full: with the constant, ½ ln 2π.
         eps: the smallest variance.
         reduction: ``mean``, ``sum`` or ``none``.
@@ -168,7 +169,7 @@ def _variances(var: Tensor | float, input: Tensor, eps: float) -> Tensor:
     if v.ndim and v.shape != input.shape:
         if v.shape == input.shape[:-1]:
             v = v.unsqueeze(-1)
-        if v.shape != (*input.shape[:-1], 1):
+        if v.ndim != input.ndim or any(n not in (1, m) for n, m in zip(v.shape, input.shape)):
             raise ValueError(f"gaussian_nll_loss: var {v.shape} does not fit {input.shape}")
     if active.backend.name == "numpy" and v.numel():
         active.backend.run(_refuse_negative, v.data)
@@ -417,15 +418,24 @@ def cross_entropy(
     label_smoothing = number("label_smoothing", label_smoothing, high=1.0)
     check_float("cross_entropy", input)
     dim = 0 if input.ndim == 1 else 1
+    check_vector("cross_entropy", "weight", weight, input.shape[dim] if input.ndim else 0)
     if target.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ValueError(
+                f"cross_entropy: ignore_index goes with classes; target holds {target.dtype}"
+            )
         return _cross_entropy_of_probabilities(
             input, target, weight, reduction, label_smoothing, dim
+        )
+    if target.shape != input.shape[:dim] + input.shape[dim + 1 :]:
+        raise ValueError(
+            f"cross_entropy: target {target.shape} does not fit input {input.shape} (N, C, …): it "
+            "must hold a class for each row, or as floats a probability for each class"
         )
     if (
         weight is None
         and not label_smoothing
         and input.ndim == 2
-        and target.shape == input.shape[:1]
         and reduction == "mean"
         and input.numel()
     ):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd.operation import functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
@@ -27,6 +29,8 @@ def prod(
         keepdim: keep the reduced dimension, with length 1.
         dtype: convert ``input`` first.
     """
+    if dtype is not None and np.dtype(dtype) == np.bool_:  # a product of booleans: all of them
+        return functions.cast(prod(input != 0, dim, keepdim), dtype=np.dtype(dtype))
     input = summable(input, dtype)
     if dim is None or input.ndim == 0:
         some_dims(dim, input.ndim)

@@ -12,6 +12,8 @@ import builtins
 import math
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd.operation import FLOAT16, functions
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
@@ -87,6 +89,8 @@ _mean.rules(
 
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """``Σ x`` over ``dim``; of an empty dimension, 0. Integers and booleans give int64."""
+    if dtype is not None and np.dtype(dtype) == np.bool_:  # a sum of booleans: any of them
+        return functions.cast(sum(input != 0, dim, keepdim), dtype=np.dtype(dtype))
     input = summable(input, dtype)
     return _sum(input, dim=reduced_dims(dim, input.ndim), keepdim=keepdim)
 

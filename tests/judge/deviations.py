@@ -34,9 +34,13 @@ _RECURRENT = {
     "accepted; PyTorch: (bias|batch_first) should be of type bool": "taken as Python's if does",
 }
 
+_NAN = "what is no number has no sign and no slope: a NaN is not hidden behind a 0"
+
 DEVIATIONS: dict[str, dict[str, str]] = {
     "Tensor.__rpow__": {"Integers to negative integer powers": "PyTorch gives 0 for ½"},
     "Tensor.norm": _SINGULAR,
+    "abs": {"gradient 1 of 0: nan for 0.0": _NAN},
+    "add": {"alpha must be a number.*got bool": "a factor is a number"},
     "atan2": {**_NUMBERS, "gradient 2.*for nan": NO_LIMIT},
     "batch_norm": {r"input must have shape \(N, C, …\), got \(0,\)": "there are no channels"},
     "cdist": {"positional arguments": "there is one way"},
@@ -109,6 +113,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "nn.MultiheadAttention()": {"no argument '(add_bias_kv|add_zero_attn)'": NOT_HERE},
     "nn.Softmax()": {"'dim' is -1, not None": GUESSED_DIM},
     "nn.Upsample()": _RESCALE,
+    "nn.NLLLoss": {"expected scalar type": "two dtypes meet as in arithmetic, in a loss as well"},
     "nn.functional.embedding()": _TABLE,
     "nn.functional.huber_loss()": _LOSS,
     "nn.functional.interpolate()": _RESCALE,
@@ -123,7 +128,12 @@ DEVIATIONS: dict[str, dict[str, str]] = {
     "operator rshift": {"unsupported operand": NOT_HERE},
     "optim.Adam": _RATES,
     "optim.AdamW": _RATES,
-    "pow": {**_NUMBERS, "Integers to negative integer powers": "PyTorch gives 0 for ½"},
+    "sign": {"value: nan for 0.0": _NAN},
+    "pow": {
+        "gradient 1 of 1: -inf for inf": "at the base 0 the slope is -∞, whatever the zero's sign",
+        **_NUMBERS,
+        "Integers to negative integer powers": "PyTorch gives 0 for ½",
+    },
     "remainder": _NUMBERS,
     "rms_norm": {"eps must be a number ≥ 0": EPS},
     "save()": {"no argument '(pickle_module|pickle_protocol)'": SAFE_FILES},

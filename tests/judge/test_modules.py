@@ -160,6 +160,8 @@ def refuse(name: str, verdicts: Verdicts) -> None:
             continue
         except Exception as raised:
             outcome = judge_error(raised, name, called)
+            if outcome.kind == "crash":  # the call may name what the layer was made with
+                outcome = judge_error(raised, name, layer)
             outcome = Outcome("equal") if outcome.kind == "refused" else outcome
         else:
             outcome = Outcome("wrong", f"accepted; PyTorch: {error.error_regex}")

@@ -109,7 +109,7 @@ def parameters_of(convert: ToMinigen, given: Any) -> Any:
 # ---------------------------------------------------------------- schedules
 
 SCHEDULES: dict[str, list[dict[str, Any]]] = {
-    "ConstantLR": [{}, {"factor": 0.5, "total_iters": 3}, {"factor": 0.1, "total_iters": 0}],
+    "ConstantLR": [{}, {"factor": 0.5, "total_iters": 3}, {"factor": 0.1, "total_iters": 1}],
     "CosineAnnealingLR": [{"T_max": 5}, {"T_max": 3, "eta_min": 0.01}],
     "ExponentialLR": [{"gamma": 0.9}],
     "LambdaLR": [{"lr_lambda": lambda t: 1 / (1 + t)}],

@@ -137,3 +137,28 @@ def test_a_wrong_argument_is_named_in_one_line(call, kind, words) -> None:
     with pytest.raises(kind, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_sums_and_products_of_booleans_may_stay_booleans() -> None:
+    x = mg.tensor(np.array([[True, True], [True, False]]))
+    total, product = mg.sum(x, 1, dtype=np.bool_), mg.prod(x, 1, dtype=np.bool_)
+    assert (total.dtype, total.tolist()) == (np.bool_, [True, True])
+    assert (product.dtype, product.tolist()) == (np.bool_, [True, False])
+
+
+ROWS = np.zeros((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        (np.zeros((2, 3), np.int64), {}, r"target \(2, 3\) does not fit input \(2, 3\)"),
+        (np.zeros(3, np.int64), {}, r"target \(3,\) does not fit input \(2, 3\)"),
+        (np.zeros(2, np.int64), {"weight": None}, r"weight must have shape \(3,\)"),
+        (np.zeros((2, 3), np.float32), {"ignore_index": 1}, "ignore_index goes with classes"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused_in_one_line(target, options, words) -> None:
+    options = {name: mg.ones(2) if name == "weight" else v for name, v in options.items()}
+    with pytest.raises(ValueError, match=words):
+        mg.cross_entropy(mg.tensor(ROWS), mg.tensor(target), **options)
