@@ -85,3 +85,19 @@ def test_whole_numbers_cannot_attend():
     x = mg.tensor(np.ones((1, 2, 4), np.int64))
     with pytest.raises(TypeError, match="query must be a floating-point tensor, got int64"):
         mg.scaled_dot_product_attention(x, x, x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_heads", "words"),
+    [
+        ((2, 0, 12), 2, "needs at least one position"),
+        ((2, 3, 12), 0, "with E divisible by num_heads 0"),
+        ((2, 3, 12), 3, "with E divisible by num_heads 3"),
+        ((2, 3, 10), 1, "with E divisible by num_heads 1"),
+        ((2, 3, 0), 1, "with E divisible by num_heads 1"),
+        ((3, 12), 2, "must be .N, T, 3·E."),
+    ],
+)
+def test_packed_attention_names_a_shape_that_does_not_fit(shape, num_heads, words):
+    with pytest.raises(ValueError, match=words):
+        mg.packed_attention(mg.ones(*shape), num_heads)
