@@ -89,7 +89,7 @@ class Fused(Operation):
         if state.anomaly:
             check_forward(self.name, outs, arrays)
         if not (
-            state.grad_enabled and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+            state.grad_enabled and any(isinstance(x, Tensor) and x._requires_grad for x in inputs)
         ):
             tensors = tuple([Tensor(y) for y in outs])
         else:
@@ -133,7 +133,16 @@ class Fused(Operation):
             raise RuntimeError(
                 f"{self.name} has no backward kernel; write one under @{self.name}.backward"
             )
+        if self.is_users:  # others may hold the gradient too, and the kernel write into it
+            copy = active.backend.xp.array
+            several = isinstance(grad, list)
+            grad = [None if g is None else copy(g) for g in grad] if several else copy(grad)
         grads = self.backward_kernel(active.backend, grad, arrays, saved, needs, **options)
+        if not isinstance(grads, (tuple, list)):
+            raise RuntimeError(
+                f"backward of {self.name} must return a tuple with a gradient for each of its "
+                f"{len(needs)} inputs, got {type(grads).__name__}"
+            )
         for position, (g, need) in enumerate(zip(grads, needs)):
             if need and g is None:
                 raise RuntimeError(

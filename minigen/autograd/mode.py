@@ -48,6 +48,10 @@ class _Switch:
     attribute: str
     value: bool
 
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """``@no_grad`` without brackets is ``@no_grad()``."""
+        return object.__new__(cls) if function is None else cls()(function)
+
     def __init__(self) -> None:
         # For each thread a stack, so that a switch may be entered again inside itself.
         self._entered: dict[int, list[tuple[State, State]]] = {}

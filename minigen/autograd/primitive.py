@@ -120,12 +120,16 @@ class Primitive(Operation):
     ) -> None:
         super().__init__(forward, name, keywords)
         self.piecewise = piecewise
-        self.rule_of: dict[str, Callable[..., Any]] = {}
+        self.rule_of: dict[str, Callable[..., Any] | None] = {}
         self.joint_rule: Callable[..., Sequence[Any]] | None = None
         self._plans: dict[int, Plan] = {}
 
-    def rules(self, **rules: Callable[..., Any]) -> Primitive:
-        """Set the gradient rules by input name; an input without one gets no gradient."""
+    def rules(self, **rules: Callable[..., Any] | None) -> Primitive:
+        """Set the gradient rules by input name; None for an input that shall have no gradient.
+
+        A tensor that requires grad is refused as an input about which nothing was said. (Not in
+        minigen's own ops: those have no rule where PyTorch has no gradient.)
+        """
         unknown = set(rules) - set(self.inputs)
         if unknown:
             raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}")
@@ -140,7 +144,7 @@ class Primitive(Operation):
     @property
     def differentiable(self) -> bool:
         """Whether any input has a gradient rule."""
-        return bool(self.rule_of) or self.joint_rule is not None
+        return any(self.rule_of.values()) or self.joint_rule is not None
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute on tensors and, if one of them requires a gradient, record it."""
@@ -154,7 +158,7 @@ class Primitive(Operation):
             edge = None
             if isinstance(x, Tensor):
                 arrays.append(x._data)
-                if x.requires_grad:
+                if x._requires_grad:
                     mask |= bit
                     edge = x if x.node is None else x.node
             elif type(x) in PLAIN:
@@ -174,9 +178,10 @@ class Primitive(Operation):
             arrays = state.recorder.shown_inputs(inputs, arrays)
         try:
             out = self.forward(backend, *arrays, **options)
+            dtype = out.dtype
         except Exception as error:
             raise self._explain(error, backend, arrays) from error
-        if out.dtype is not FLOAT32 and (changed := promoted(arrays, out.dtype)) is not None:
+        if dtype is not FLOAT32 and (changed := promoted(arrays, dtype)) is not None:
             arrays = changed
             out = self.forward(backend, *arrays, **options)
         if not isinstance(out, backend.array_type):
@@ -198,11 +203,16 @@ class Primitive(Operation):
         mask: int,
     ) -> Node | None:
         """A node that keeps what the rules for the inputs in ``mask`` will read."""
+        if len(arrays) < len(self.inputs):  # inputs that were left out
+            arrays = [*arrays, *self._input_defaults[len(arrays) :]]
+            edges = [*edges, *[None] * (len(arrays) - len(edges))]
         if self.joint_rule is not None:
             node = Node(self, edges, tuple([x.shape for x in arrays]), options, out.shape)
         else:
             plan = self._plans.get(mask)
             if plan is None:
+                if self.is_users and out.dtype.kind == "f":
+                    self._refuse_without_rule(mask)
                 plan = self._plans[mask] = Plan(self, mask)
             if not plan.rules:
                 return None
@@ -221,6 +231,14 @@ class Primitive(Operation):
             node.caller = calling_line()
         return node
 
+    def _refuse_without_rule(self, mask: int) -> None:
+        for index, name in enumerate(self.inputs):
+            if mask >> index & 1 and name not in self.rule_of:
+                raise RuntimeError(
+                    f"{self.name} has no rule for its input {name!r}, whose gradient would be "
+                    f"lost; give it one, or say {self.name}.rules({name}=None)"
+                )
+
     def kept(self, node: Node) -> Iterator[Any]:
         """The arrays that the node's rules will read."""
         return arrays_in([node.saved, *node.options.values()])
@@ -235,6 +253,8 @@ class Primitive(Operation):
     ) -> Sequence[Any]:
         """Run the rules: on raw arrays, or on tensors when ``create_graph``."""
         f: Any = functions if create_graph else raw_functions(active.backend)
+        if self.is_users and not create_graph:  # others may hold it too, and the rule write into it
+            grad = active.backend.xp.array(grad)
         if self.joint_rule is not None:
             return self.joint_rule(f, grad, node.saved, **node.options)
         saved = self._saved_tensors(node) if create_graph else node.saved

@@ -332,13 +332,17 @@ def buffer_of(leaf: Any) -> Any:
 
 
 def call_hooks(hooks: Sequence[Callable[[Any], Any]], grad: Any, create_graph: bool) -> Any:
-    """The gradient after the hooks, which see and return tensors whichever way the walk runs."""
+    """The gradient after the hooks, which see and return tensors whichever way the walk runs.
+
+    Each is shown a copy, for it may keep the gradient or write into it.
+    """
     from minigen.autograd.tensor import Tensor
 
     for hook in list(hooks):
-        changed = hook(grad if create_graph else Tensor(grad))
+        shown = grad if create_graph else Tensor(active.backend.xp.array(grad, order="K"))
+        changed = hook(shown)
         if changed is None:
-            continue
+            changed = shown
         if not isinstance(changed, Tensor):
             raise TypeError(f"a hook must return a tensor or None, got {type(changed).__name__}")
         if changed.shape != grad.shape:

@@ -43,7 +43,7 @@ class Tensor:
         requires_grad: whether gradients flow to or through this tensor.
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "grad_buffer", "hooks", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "grad_buffer", "hooks", "node")
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None) -> None:
         if type(data) is not _ndarray:
@@ -51,7 +51,7 @@ class Tensor:
         if at_work:
             self._made_beside()
         self._data: Array = data
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         self.node = node
         self._grad: Tensor | None = None
         self.grad_buffer: Array | None = None  # where an optimizer wants the gradient to lie
@@ -90,13 +90,22 @@ class Tensor:
             data = data._data
         elif not hasattr(data, "dtype"):
             raise TypeError(f"data must be an array or a tensor, got {type(data).__name__}")
-        if self.requires_grad and data.dtype.kind != "f":
+        if self._requires_grad and data.dtype.kind != "f":
             raise TypeError(f"data of a tensor that requires grad must be floats, got {data.dtype}")
         buffer = self.grad_buffer
         if buffer is not None and (buffer.dtype != data.dtype or buffer.shape != data.shape):
             self.grad_buffer = None  # a gradient of the new kind does not fit in there
         recorder = current().recorder
         self._data = _plain(data) if recorder is None else recorder.rebound(self, data)
+
+    def _set_requires_grad(self, requires_grad: bool) -> None:
+        if type(requires_grad) is not bool:
+            raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
+        if requires_grad != self._requires_grad:
+            self.requires_grad_(requires_grad)
+
+    # Ops read ``_requires_grad``, everybody else this.
+    requires_grad: Any = property(operator.attrgetter("_requires_grad"), _set_requires_grad)
 
     def _set_grad(self, grad: Tensor | None) -> None:
         if grad is not None:
@@ -285,7 +294,7 @@ class Tensor:
     @property
     def edge(self) -> Any:
         """Where gradients for this tensor go: its node, itself if a leaf, None if nowhere."""
-        return self.node if self.node is not None else self if self.requires_grad else None
+        return self.node if self.node is not None else self if self._requires_grad else None
 
     def backward(
         self,
@@ -314,7 +323,7 @@ class Tensor:
             raise RuntimeError("requires_grad can only be changed on a leaf; use x.detach() first")
         if requires_grad and self.dtype.kind != "f":
             raise TypeError(f"only a floating-point tensor can require grad, got {self.dtype}")
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         return self
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
@@ -350,7 +359,7 @@ class Tensor:
     # ------------------------------------------------------------------ writing
 
     def _check_writable(self) -> None:
-        if self.node is not None or (self.requires_grad and mode.grad_enabled):
+        if self.node is not None or (self._requires_grad and mode.grad_enabled):
             what = (
                 f"the result of {self.node.op.name}" if self.node else "a leaf that requires grad"
             )

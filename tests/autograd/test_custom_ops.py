@@ -149,7 +149,7 @@ def test_a_fused_op_with_several_outputs():
     check_create_graph(own_sin_cos, [X])
 
 
-def test_an_input_without_a_rule_gets_no_gradient():
+def test_an_input_without_a_rule_is_refused_unless_it_was_said_to_have_none():
     @mg.primitive
     def own_scale(b, x, factor):
         """``x·factor``, differentiable by x only."""
@@ -158,9 +158,65 @@ def test_an_input_without_a_rule_gets_no_gradient():
     own_scale.rules(x=lambda f, g, factor: g * factor)
     x = mg.tensor(X, requires_grad=True)
     factor = mg.tensor(X, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"own_scale has no rule for its input 'factor'"):
+        own_scale(x, factor)
+    own_scale(x, factor.detach())
+    own_scale.rules(factor=None)
     own_scale(x, factor).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), X)
     assert factor.grad is None
+
+
+def test_an_own_comparison_needs_no_rule():
+    @mg.primitive
+    def own_above(b, x):
+        """``x > 1``."""
+        return x > 1
+
+    assert not own_above(mg.tensor(X, requires_grad=True)).requires_grad
+
+
+def test_an_input_may_be_left_out():
+    @mg.primitive
+    def own_times(b, x, factor=None):
+        """``x·factor``, or 2x."""
+        return x * 2 if factor is None else x * factor
+
+    own_times.rules(
+        x=lambda f, g, factor: g * (2 if factor is None else factor),
+        factor=lambda f, g, x: g * x,
+    )
+    x = mg.tensor(X, requires_grad=True)
+    own_times(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.full_like(x.grad.numpy(), 2))
+
+
+def test_a_rule_that_writes_into_the_gradient_it_is_given_changes_no_other():
+    @mg.primitive
+    def own_square(b, x):
+        """``x²``."""
+        return x * x
+
+    def rule(f, g, x):
+        g *= 2
+        return g * x
+
+    own_square.rules(x=rule)
+    x = mg.tensor(X, requires_grad=True)
+    y = x * 1
+    mg.square(own_square(y) + y).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * (X * X + X) * (2 * X + 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("result", [None, [1.0, 2.0], "text"])
+def test_a_forward_that_returns_no_array_is_named(result):
+    @mg.primitive
+    def own_nothing(b, x):
+        """Nothing that a tensor could hold."""
+        return result
+
+    with pytest.raises(ValueError, match=r"^own_nothing: .*(given x .*)$"):
+        own_nothing(mg.ones(2))
 
 
 def test_mistakes_in_a_definition_are_named():
@@ -179,3 +235,19 @@ def test_a_name_of_another_module_cannot_be_taken():
 
     with pytest.raises(ValueError, match="an op called 'exp' exists already in another module"):
         mg.primitive(exp)
+
+
+@pytest.mark.parametrize("result", [lambda g: g * 2, lambda g: None])
+def test_a_fused_backward_that_returns_no_tuple_is_named(result):
+    @mg.fused(reference=lambda x: x * 2)
+    def own_double(b, x):
+        """``2x``."""
+        return x * 2, ()
+
+    @own_double.backward
+    def own_double_backward(b, grad, arrays, saved, needs):
+        return result(grad)
+
+    x = mg.ones(1, 1, requires_grad=True)
+    with pytest.raises(RuntimeError, match="must return a tuple with a gradient for each of its 1"):
+        own_double(x).sum().backward()

@@ -95,3 +95,23 @@ def test_retain_grad_makes_no_reference_cycle():
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("with_optimizer", [False, True])
+def test_gradients_that_a_hook_keeps_keep_their_values(with_optimizer):
+    layer = mg.nn.Linear(2, 1)
+    optimizer = mg.optim.SGD(layer.parameters(), lr=0.1) if with_optimizer else layer
+    kept = []
+    layer.weight.register_hook(kept.append)
+    for k in range(3):
+        optimizer.zero_grad()
+        layer(mg.full((1, 2), float(k))).sum().backward()
+    assert [g.tolist() for g in kept] == [[[0, 0]], [[1, 1]], [[2, 2]]]
+
+
+def test_a_hook_that_writes_into_its_gradient_changes_no_other():
+    x = leaf()
+    y = x * 1
+    y.register_hook(lambda g: g.mul_(3))
+    mg.square(y + x).sum().backward()
+    assert x.grad.tolist() == [16, 32]  # (3 + 1) · 2 · 2x

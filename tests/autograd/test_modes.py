@@ -113,3 +113,29 @@ def test_without_an_input_that_requires_grad_nothing_is_recorded():
 def test_an_op_without_a_gradient_gives_a_constant():
     assert not mg.floor_divide(leaf(), 2).requires_grad
     assert not (leaf() > 1).requires_grad
+
+
+def test_the_decorators_need_no_brackets():
+    @mg.no_grad
+    def double(x):
+        """Twice x."""
+        return x * 2
+
+    assert not double(leaf()).requires_grad
+    assert double.__name__ == "double"
+    with mg.no_grad():
+        assert mg.enable_grad(lambda: leaf() * 2)().requires_grad
+
+
+def test_requires_grad_is_set_where_it_means_something():
+    with pytest.raises(TypeError, match="only a floating-point tensor can require grad"):
+        mg.tensor([1, 2]).requires_grad = True
+    with pytest.raises(RuntimeError, match=r"only be changed on a leaf; use x\.detach\(\)"):
+        (leaf() * 2).requires_grad = False
+    with pytest.raises(TypeError, match="requires_grad must be True or False, got 'yes'"):
+        leaf().requires_grad = "yes"
+    x = leaf()
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+    x.requires_grad = True
+    assert (x * 2).requires_grad
