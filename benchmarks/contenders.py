@@ -41,7 +41,7 @@ class Contender:
         """Why it cannot run here, in one line; None if it can."""
         for library in (self.library, *self.needs):
             if importlib.util.find_spec(library) is None:
-                return f"{library} is not installed (pip install 'minigen[bench]')"
+                return f"{library} is not installed (pip install '.[bench]')"
         return None
 
 

@@ -198,6 +198,12 @@ class Operation:
         if not self.variadic and not self._needed <= len(arrays) <= len(self.inputs):
             names = ", ".join(list(self.__signature__.parameters)[: len(self.inputs)])
             return TypeError(f"{self.name} takes the inputs {names}; got {len(arrays)} of them")
+        if isinstance(error, AttributeError):
+            for position, x in enumerate(arrays):
+                if not hasattr(x, "dtype") and x is not None:
+                    return TypeError(
+                        f"{self.name}: {self._argument(position)} must be a tensor, got {_kind(x)}"
+                    )
         shapes = ", ".join(
             f"{self._argument(i)} {tuple(x.shape)} {x.dtype}" if hasattr(x, "shape") else repr(x)
             for i, x in enumerate(arrays)

@@ -134,6 +134,7 @@ class Primitive(Operation):
         if unknown:
             raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}")
         self.rule_of.update(rules)
+        self._plans.clear()  # made for the rules that there were
         return self
 
     def joint(self, rule: Callable[..., Sequence[Any]]) -> Primitive:

@@ -41,12 +41,12 @@ def _import_cupy() -> Any:
         cupy = importlib.import_module("cupy")
     except ModuleNotFoundError:
         raise BackendUnavailable(
-            'backend cupy needs CuPy, which is not installed: pip install "minigen[cuda]"'
+            'backend cupy needs CuPy, which is not installed: pip install ".[cuda]"'
         ) from None
     except ImportError as error:
         raise BackendUnavailable(
             f"backend cupy: CuPy is installed but does not load ({_one_line(error)}); "
-            f'try pip install --force-reinstall "minigen[cuda]"'
+            f'try pip install --force-reinstall ".[cuda]"'
         ) from None
     try:
         devices = cupy.cuda.runtime.getDeviceCount()

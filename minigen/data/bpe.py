@@ -9,7 +9,7 @@ bytes joined, every text comes back exactly.
 Before all that, a text is cut into words with the blank before them, numbers and signs, over whose
 borders nothing is merged (Radford et al. 2019, section 2.2): "dog." shares its token with "dog!".
 
-The counting and merging is done by the `tokenizers` library (`pip install minigen[bpe]`). It works
+The counting and merging is done by the `tokenizers` library (`pip install ".[bpe]"`). It works
 on strings and writes a byte as a visible character: printable ones as themselves, the others as
 characters from U+0100 on, so that a blank is "Ġ". The merges are kept in this writing, in which
 each is a line of text, "Ġ t". Going from tokens to bytes needs no library.
@@ -105,7 +105,7 @@ def _library() -> Any:
         import tokenizers
     except ImportError:
         raise UserError(
-            "tokens=bpe needs the tokenizers library, which is missing: pip install minigen[bpe]"
+            'tokens=bpe needs the tokenizers library, which is missing: pip install ".[bpe]"'
         ) from None
     return tokenizers
 

@@ -51,6 +51,8 @@ def _reduce(loss: Tensor, reduction: str) -> Tensor:
 
 
 def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{name}: target must be a tensor, got {type(target).__name__}")
     if input.shape != target.shape:
         raise ValueError(f"{name}: input {input.shape} and target {target.shape} must agree")
 
@@ -542,7 +544,7 @@ def cross_entropy_and_gradient(
 def _mean_cross_entropy(b, x, target, *, ignore_index):
     """Softmax, logarithm, choice and mean together; keeps the gradient."""
     if target.dtype.kind not in "iu":
-        raise TypeError(f"target must hold class indices, got {target.dtype}")
+        raise TypeError(f"cross_entropy: target must hold class indices, got {target.dtype}")
     loss, grad = cross_entropy_and_gradient(b, x, target, ignore_index=ignore_index)
     return loss, (grad,)
 

@@ -77,11 +77,23 @@ class Generator:
 
     def normal(self, *shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
         """Standard normal draws of ``shape``."""
-        return Tensor(self._drawn("normal", _lengths(shape), dtype))
+        return self._floats("normal", shape, dtype)
 
     def uniform(self, *shape: Any, dtype: Any = DEFAULT_DTYPE) -> Tensor:
         """Uniform draws from [0, 1) of ``shape``."""
-        return Tensor(self._drawn("uniform", _lengths(shape), dtype))
+        return self._floats("uniform", shape, dtype)
+
+    def _floats(self, kind: str, shape: Any, dtype: Any) -> Tensor:
+        """Draws in ``dtype``; halves are drawn in float32 and rounded."""
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            raise TypeError(f"dtype of {kind} draws must be a floating-point type, got {dtype}")
+        if dtype.itemsize >= 4:
+            return Tensor(self._drawn(kind, _lengths(shape), dtype))
+        drawn = self._drawn(kind, _lengths(shape), DEFAULT_DTYPE)
+        if kind == "uniform":  # what rounds to 1 becomes the largest half below it
+            drawn = active.backend.xp.minimum(drawn, 1 - 2**-11)
+        return Tensor(drawn.astype(dtype))
 
     def integers(self, low: int, high: int, shape: tuple[int, ...] = ()) -> Tensor:
         """Integers (int64) drawn uniformly from [low, high)."""

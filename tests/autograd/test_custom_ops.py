@@ -251,3 +251,16 @@ def test_a_fused_backward_that_returns_no_tuple_is_named(result):
     x = mg.ones(1, 1, requires_grad=True)
     with pytest.raises(RuntimeError, match="must return a tuple with a gradient for each of its 1"):
         own_double(x).sum().backward()
+
+
+def test_a_rule_that_is_set_anew_takes_the_place_of_the_one_that_was_used():
+    @mg.primitive(name=f"own_square_of_{__name__}")
+    def own_square(b, x):
+        """``x²``."""
+        return x * x
+
+    x = mg.tensor([3.0, 4.0], requires_grad=True)
+    for factor, rule in ((3, lambda f, g, x: g * 3 * x), (2, lambda f, g, x: g * 2 * x)):
+        own_square.rules(x=rule)
+        (g,) = mg.grad(own_square(x).sum(), x)
+        assert g.tolist() == [3 * factor, 4 * factor]

@@ -20,7 +20,7 @@ def _folder(part: str, wanted: str) -> Path:
             return file.parent
     raise RuntimeError(
         f"{wanted} was not found: the CUDA sources are compiled in the tests with NVRTC from PyPI; "
-        f'pip install "minigen[test]" brings it (nvidia-cuda-nvrtc, nvidia-cuda-runtime)'
+        f'pip install ".[test]" brings it (nvidia-cuda-nvrtc, nvidia-cuda-runtime)'
     )
 
 

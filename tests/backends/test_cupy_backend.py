@@ -40,9 +40,7 @@ def message() -> str:
 
 def test_without_cupy_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert message() == (
-        'backend cupy needs CuPy, which is not installed: pip install "minigen[cuda]"'
-    )
+    assert message() == ('backend cupy needs CuPy, which is not installed: pip install ".[cuda]"')
 
 
 def test_a_cupy_that_does_not_load_is_told_from_a_missing_one(

@@ -48,7 +48,7 @@ def test_every_contender_is_measured_beside_the_floor_and_the_absent_one_is_name
     measured = measure("operation:repeats=50", [CONTENDERS["minigen"], ABSENT], FAST, quiet)
     results = measured["results"]
     assert results["absent"] == {
-        "missing": "a_library_that_nobody_has is not installed (pip install 'minigen[bench]')"
+        "missing": "a_library_that_nobody_has is not installed (pip install '.[bench]')"
     }
     ours, floor = results["minigen"], results[FLOOR.name]
     assert ours["lower_quartile"] <= ours["median"] <= ours["upper_quartile"]

@@ -222,3 +222,17 @@ def test_a_wrong_argument_is_named_in_one_line(wrong, words):
     with pytest.raises(ValueError, match=words) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def test_halves_are_drawn_too_and_stay_below_one():
+    generator = mg.Generator(0)
+    drawn = generator.uniform(100_000, dtype="float16")
+    assert drawn.dtype == np.float16
+    assert 0 <= drawn.numpy().min() <= drawn.numpy().max() < 1
+    normal = generator.normal(100_000, dtype="float16").numpy().astype(float)
+    assert abs(normal.mean()) < 0.02
+    assert abs(normal.std() - 1) < 0.02
+    layer = mg.nn.Sequential(mg.nn.Linear(4, 4), mg.nn.Dropout(0.5)).half()
+    assert layer(mg.ones(2, 4, dtype="float16")).dtype == np.float16
+    with pytest.raises(TypeError, match="must be a floating-point type, got int64"):
+        mg.randn(2, dtype="int64")

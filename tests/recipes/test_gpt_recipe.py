@@ -216,7 +216,7 @@ def test_without_the_tokenizers_library_training_is_one_line_and_leaves_nothing(
     command = ["train", "gpt", "--data", str(text), "--out", str(out), "--set", "tokens=bpe"]
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert "pip install minigen[bpe]" in error
+    assert 'pip install ".[bpe]"' in error
     assert error.count("\n") == 1
     assert not out.exists()
 

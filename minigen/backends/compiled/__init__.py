@@ -1,4 +1,4 @@
-"""The CPU backend's compiled versions of minigen's named kernels (``pip install minigen[fast]``).
+"""The CPU backend's compiled versions of minigen's named kernels (``pip install ".[fast]"``).
 
 What lies between the matrix products is bound by memory: NumPy takes several passes where one
 would do. Each kernel here has the signature of the plain version of the same name (see

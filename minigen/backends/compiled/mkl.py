@@ -1,4 +1,4 @@
-"""Intel's Math Kernel Library, called from compiled code (``pip install minigen[mkl]``).
+"""Intel's Math Kernel Library, called from compiled code (``pip install ".[mkl]"``).
 
 NumPy's wheels multiply matrices with OpenBLAS. On Intel's processors MKL takes a fifth to a third
 less time for the shapes of these models; on AMD's the two are level or OpenBLAS leads. So it is
@@ -67,7 +67,7 @@ def available() -> bool:
     found = library_path() is not None and numba_is_wanted()
     if wanted == "mkl" and not found:
         raise UserError(
-            'MINIGEN_BLAS=mkl needs libmkl_rt and Numba: pip install "minigen[mkl]" (and no '
+            'MINIGEN_BLAS=mkl needs libmkl_rt and Numba: pip install ".[mkl]" (and no '
             "MINIGEN_NUMBA=0)"
         )
     return found and (wanted == "mkl" or is_intel())
