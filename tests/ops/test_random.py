@@ -143,6 +143,7 @@ def test_randint_counts_from_0_if_one_bound_is_given():
     for draws in (
         mg.randint(3, (500,), generator=mg.Generator(0)),
         mg.randint(high=3, size=(500,), generator=mg.Generator(0)),
+        mg.randint(3, size=(500,), generator=mg.Generator(0)),
     ):
         assert set(draws.tolist()) == {0, 1, 2}
     assert mg.randint(2, (3,), dtype=mg.int32).dtype == np.int32
