@@ -42,6 +42,7 @@ from minigen.ops.pooling import *
 from minigen.ops.prod import *
 from minigen.ops.random import *
 from minigen.ops.reduction import *
+from minigen.ops.refusal import name_what_is_no_tensor as _name_what_is_no_tensor
 from minigen.ops.shape import *
 from minigen.ops.special import *
 from minigen.ops.time_first import *
@@ -49,6 +50,8 @@ from minigen.ops.unfold import *
 from minigen.serialization import load, save
 
 __version__ = "0.1.0"
+
+_name_what_is_no_tensor(globals())
 
 
 def __getattr__(name: str) -> _Any:

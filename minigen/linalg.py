@@ -11,6 +11,7 @@ from minigen.ops._results import SignAndLogarithm
 from minigen.ops.linalg import matmul, solve
 from minigen.ops.norm import matrix_norm, vector_norm
 from minigen.ops.norm import matrix_or_vector_norm as norm
+from minigen.ops.refusal import name_what_is_no_tensor
 
 __all__ = [
     "cholesky",
@@ -49,6 +50,9 @@ def inv(A: Tensor) -> Tensor:
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of each matrix; other defaults than ``mg.diagonal`` has."""
     return _diagonal.diagonal(A, offset, dim1, dim2)
+
+
+name_what_is_no_tensor(globals())
 
 
 def __getattr__(name: str) -> Any:

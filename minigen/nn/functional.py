@@ -57,6 +57,7 @@ from minigen.ops.pooling import (
 )
 from minigen.ops.random import dropout
 from minigen.ops.reduction import log_softmax, softmax
+from minigen.ops.refusal import name_what_is_no_tensor
 from minigen.ops.shape import pad
 from minigen.ops.unfold import fold, unfold
 
@@ -117,6 +118,9 @@ __all__ = [
     "tanh",
     "unfold",
 ]
+
+
+name_what_is_no_tensor(globals())
 
 
 def __getattr__(name: str) -> Any:

@@ -202,7 +202,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     return _broadcast_to(input, shape=tuple(lengths))
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Tensor | list[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid: vectors of lengths n, m, … -> as many tensors (n, m, …).
 
     Args:
