@@ -97,7 +97,7 @@ class Operation:
         }
         self.__doc__ = forward.__doc__
         self.__name__ = self.__qualname__ = self.name
-        self.__module__ = forward.__module__
+        self.__module__ = forward.__module__ or "__main__"  # code without a module: exec
         self.is_users = not self.__module__.startswith("minigen.")  # somebody's own op
         self.__signature__ = inspect.Signature(
             [p.replace(name=public.get(p.name, p.name)) for p in parameters]

@@ -26,7 +26,7 @@ def kernel(function: F) -> F:
     that one's own ``logistic`` is not taken for minigen's.
     """
     name = function.__name__
-    if not function.__module__.startswith("minigen."):
+    if not (function.__module__ or "").startswith("minigen."):
         name = f"{function.__module__}.{function.__qualname__}"
     defaults[name] = function
 
