@@ -153,6 +153,10 @@ class Operation:
         """An operand that is neither a tensor nor a plain Python scalar, as a raw array."""
         backend = active.backend
         if isinstance(value, backend.array_type):
+            state = current()
+            if state.grad_enabled and state.recorder is None:
+                # The tape may keep it, and its owner fill it anew: no guard sees such a write.
+                return backend.xp.array(value, order="K")
             return value
         if isinstance(value, np.generic):  # a NumPy scalar would promote float32 to float64
             return value.item()

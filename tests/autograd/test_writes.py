@@ -233,3 +233,13 @@ def test_an_optimizers_step_between_forward_and_backward_is_noticed_for_what_it_
     assert b.grad.tolist() == [2, 4, 6]
     with pytest.raises(RuntimeError, match="overwritten in place"):
         by_a.backward()
+
+
+def test_a_raw_array_that_is_filled_anew_after_use_changes_no_gradient():
+    w = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    buffer, loss = mg.backends.active.backend.xp.ones(3, dtype=np.float32), 0.0
+    for k in range(2):
+        buffer[:] = k + 1
+        loss = loss + (w * buffer).sum() + mg.square(w - buffer).sum()
+    loss.backward()
+    assert w.grad.tolist() == [3 + 0 + -2, 3 + 2 + 0, 3 + 4 + 2]
