@@ -7,7 +7,7 @@ import pytest
 
 import minigen as mg
 from minigen import nn
-from minigen.optim.flat import ALIGNMENT, BLOCK, FlatParameters, blocks
+from minigen.optim.flat import ALIGNMENT, BLOCK, FlatParameters, _overlap, blocks
 
 
 def two() -> list[nn.Parameter]:
@@ -223,3 +223,11 @@ def test_a_gradient_that_nobody_keeps_stays_in_its_place():
         optimizer.zero_grad()
         layer(mg.ones(1, 2)).sum().backward()
         assert layer.weight.grad.data is layer.weight.grad_buffer
+
+
+def test_neighbours_in_memory_do_not_overlap():
+    x = np.zeros(8, "f4")
+    for one, other in ((x[:4], x[4:]), (x[4:], x[:4])):
+        assert not _overlap(one, other)
+    for one, other in ((x[:5], x[4:]), (x[4:], x[:5]), (x[2:3], x), (x, x)):
+        assert _overlap(one, other)

@@ -539,3 +539,18 @@ def test_parameters_of_another_backend_are_refused():
         pytest.raises(TypeError, match="lies in ndarray, but the active backend"),
     ):
         mg.optim.SGD([p])
+
+
+def test_what_is_computed_while_the_step_is_under_way_counts_as_overwritten():
+    class Meanwhile(mg.optim.SGD):
+        def update(self, *args):
+            with mg.enable_grad():
+                self.loss = (w * w).sum()
+            super().update(*args)
+
+    w = nn.Parameter(mg.ones(2))
+    optimizer = Meanwhile([w], lr=0.1)
+    w.sum().backward()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="was overwritten in place"):
+        optimizer.loss.backward()

@@ -271,3 +271,13 @@ def test_counts_and_factors_are_numbers_of_any_library(three):
 def test_mistakes_are_named(build, message):
     with pytest.raises((ValueError, TypeError), match=message):
         build()
+
+
+def test_a_line_of_one_step_is_the_shortest():
+    adam = mg.optim.Adam([nn.Parameter(mg.zeros(2))], lr=0.1)
+    schedule = mg.optim.LinearLR(adam, 0.5, 2.0, total_iters=1)
+    assert adam.param_groups[0]["lr"] == pytest.approx(0.05)
+    schedule.step()
+    assert adam.param_groups[0]["lr"] == pytest.approx(0.2)
+    with pytest.raises(ValueError, match=r"total_iters must be .* got 0"):
+        mg.optim.LinearLR(adam, total_iters=0)
