@@ -247,7 +247,7 @@ _concatenate.joint(_concatenate_rule)
 
 
 def _some_tensors(name: str, tensors: Any) -> Sequence[Tensor]:
-    if not isinstance(tensors, (list, tuple)) or not all(isinstance(x, Tensor) for x in tensors):
+    if not isinstance(tensors, (list, tuple)) or any(not isinstance(x, Tensor) for x in tensors):
         kind = type(tensors).__name__
         raise TypeError(f"{name}: tensors must be a list or tuple of tensors, got {kind}")
     if not tensors:
@@ -261,18 +261,25 @@ def concatenate(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     A tensor of shape (0,) fits everywhere and adds nothing.
     """
     parts = _some_tensors("cat", tensors)
+    if any(x.shape != parts[0].shape for x in parts):
+        parts = _parts_that_fit(parts, dim)
+    if parts[0].ndim == 0:
+        raise ValueError("cat: tensors must have at least one dimension, got shape ()")
+    return _concatenate(*parts, dim=one_dim(dim, parts[0].ndim))
+
+
+def _parts_that_fit(parts: Sequence[Tensor], dim: int) -> Sequence[Tensor]:
+    """Tensors of several shapes, without those of shape (0,) among others of more dimensions."""
     if any(x.ndim != parts[0].ndim for x in parts):
         parts = [x for x in parts if x.shape != (0,)]
-    dim = one_dim(dim, parts[0].ndim)
     first = parts[0].shape
-    if not first:
-        raise ValueError("cat: tensors must have at least one dimension, got shape ()")
+    dim = one_dim(dim, len(first))
     for x in parts:
-        if x.shape != first and not _agree_but_for(dim, x.shape, first):
+        if not _agree_but_for(dim, x.shape, first):
             raise ValueError(
                 f"cat: tensors must have one shape but for dim {dim}, got {first} and {x.shape}"
             )
-    return _concatenate(*parts, dim=dim)
+    return parts
 
 
 def _agree_but_for(dim: int, one: tuple[int, ...], other: tuple[int, ...]) -> bool:

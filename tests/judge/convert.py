@@ -22,6 +22,10 @@ DTYPES = {
 }
 
 
+MOST_DIMENSIONS = 64
+"""NumPy's own limit; PyTorch's is in some ops the same number, but higher in its tensors."""
+
+
 class Outside(Exception):  # noqa: N818
     """An argument of a kind that minigen does not have at all: the sample is left out."""
 
@@ -103,6 +107,8 @@ class ToMinigen:
             raise Outside(f"{value.layout} on {value.device}")
         if value.dtype not in DTYPES:
             raise Outside(f"{value.dtype}")
+        if value.ndim > MOST_DIMENSIONS:
+            raise Outside(f"{value.ndim} dimensions")
         tensor = mg.Tensor(value.numpy(force=True), value.requires_grad)
         if value.requires_grad:
             self.leaves.append((value, tensor))
