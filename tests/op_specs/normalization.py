@@ -139,7 +139,7 @@ NORMALIZATION = [
 def _attention(draw: Any) -> Case:
     lead = draw(shapes(max_dims=2, max_side=2))
     t, s, d, e = (draw(st.integers(1, 4)) for _ in range(4))
-    options: dict[str, Any] = {"scale": draw(st.sampled_from([None, 0.7]))}
+    options: dict[str, Any] = {"scale": draw(st.sampled_from([None, 0.7, -0.7, 0.0]))}
     mask = draw(st.sampled_from(["none", "causal", "boolean", "numbers"]))
     xs = [draw(arrays((*lead, n, m))) for n, m in [(t, d), (s, d), (s, e)]]
     options["is_causal"] = mask == "causal"
@@ -166,7 +166,7 @@ def _np_attention(q: Any, k: Any, v: Any, mask: Any = None, *, scale: Any, is_ca
 @st.composite
 def _packed(draw: Any) -> Case:
     n, t, heads, d = (draw(st.integers(1, 3)) for _ in range(4))
-    options = {"scale": draw(st.sampled_from([None, 0.7])), "num_heads": heads}
+    options = {"scale": draw(st.sampled_from([None, 0.7, -0.7, 0.0])), "num_heads": heads}
     options["is_causal"] = draw(st.booleans())
     return Case((draw(arrays((n, t, 3 * heads * d))),), options)
 

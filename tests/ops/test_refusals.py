@@ -31,6 +31,8 @@ REFUSED = {
         (lambda: O(6).reshape(-2, 3), ValueError, "lengths ≥ 0 and at most one -1, got"),
         (lambda: O(6).reshape(-1, 4), ValueError, r"shape \(-1, 4\) does not fit 6 elements"),
         (lambda: O(0).reshape(-1, 0), ValueError, r"shape \(-1, 0\) does not fit 0 elements"),
+        (lambda: O(6).reshape(2.0, 3), TypeError, "shape must be an integer, got 2.0"),
+        (lambda: O(6).reshape(True, 6), TypeError, "shape must be an integer, got True"),
         (lambda: O(6).reshape(2, 4), ValueError, r"shape \(2, 4\) has 8 elements, the tensor has"),
     ],
     "activation": [
@@ -150,6 +152,8 @@ REFUSED = {
         (lambda: dense(O(1, 3), O(3, 2), O(3), "relu"), ValueError, "dense: input .* does not fit"),
         (lambda: dense(O(1, 2), O(3, 2), O(2), "relu"), ValueError, r"bias must have shape \(3,\)"),
         (lambda: mg.linear(O(1, 3), O(3, 2)), ValueError, "linear: input .* does not fit weight"),
+        (lambda: mg.linear(mg.tensor(1.0), O(3, 1)), ValueError, "linear: input .* does not fit"),
+        (lambda: mg.linear(O(2), O(2)), ValueError, "linear: input .* does not fit weight"),
         (lambda: mg.linear(O(1, 2), O(3, 2), O(2)), ValueError, r"bias must have shape \(3,\), go"),
         (lambda: mg.linear(YES, YES.reshape(1, 2)), TypeError, "booleans for both"),
         (lambda: mg.matmul(mg.tensor(2.0), O(2)), ValueError, "matmul: operands need a dimension"),
