@@ -219,6 +219,31 @@ def check_against_torch(spec: Spec, case: Case) -> None:
                 agree(f"{dtype} gradient of order {order}, number {i}", one, other, tolerance)
 
 
+def check_alone(spec: Spec, case: Case) -> None:
+    """An input has the same gradient where no other one wants it; and the outputs' ones add up."""
+
+    def pulled(inputs: Any, outputs: Any) -> list[np.ndarray]:
+        xs = [x if i in inputs else x.detach() for i, x in enumerate(tensors(case))]
+        outs = call(spec, xs, case)
+        pairs = [(y, mg.tensor(v)) for y, v in zip(outs, weights(outs)) if y.requires_grad]
+        pairs = pairs if outputs is None else pairs[outputs]
+        by = [x for x in xs if x.requires_grad]
+        if not pairs:
+            return [np.zeros(x.shape) for x in by]
+        ys, vs = ([pair[i] for pair in pairs] for i in (0, 1))
+        return list(_arrays(mg.grad(ys, by, vs, allow_unused=True), by))
+
+    wanted = [i for i, x in enumerate(case.arrays) if x.dtype.kind == "f"]
+    together = pulled(wanted, None)
+    for place, i in enumerate(wanted):
+        agree(f"gradient {i} alone", pulled([i], None)[0], together[place], TIGHT)
+    outs = _floating(call(spec, tensors(case), case))
+    if len(outs) > 1:
+        each = [pulled(wanted, slice(k, k + 1)) for k in range(len(outs))]
+        for i, *parts in zip(wanted, *each):
+            agree(f"sum of gradients {i}", sum(parts), together[wanted.index(i)], TIGHT)
+
+
 def check_single_precision(spec: Spec, case: Case) -> None:
     """No gradient rule brings float64 into a float32 graph, recorded or not."""
     for create_graph in (False, True):

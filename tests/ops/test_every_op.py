@@ -55,6 +55,11 @@ def test_gradients_own_their_memory_and_the_graph_is_freed(spec):
     draw_and_run(spec, checks.check_second_order_is_freed)
 
 
+@described(lambda spec: spec.differentiable)
+def test_a_gradient_does_not_depend_on_which_others_are_wanted(spec):
+    draw_and_run(spec, checks.check_alone)
+
+
 @described()
 def test_the_memory_layout_of_the_inputs_does_not_matter(spec):
     draw_and_run(spec, checks.check_layout)
