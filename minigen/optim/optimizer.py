@@ -167,7 +167,7 @@ class Optimizer:
             given = tuple([group[name] for name in self.defaults])
         except KeyError as error:
             raise ValueError(f"a group must have the option {error.args[0]}, got none") from None
-        kinds = tuple(map(type, given))  # True equals 1, and is no number
+        kinds = tuple([type(value) for value in given])  # True equals 1, and is no number
         if not _CONSTANT.issuperset(kinds):  # a list may be another one tomorrow
             return self.checked(dict(zip(self.defaults, given)))
         if (given, kinds) not in self._known_options:

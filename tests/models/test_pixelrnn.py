@@ -131,7 +131,7 @@ def test_gradients_of_the_loss_by_image_and_weights(kind):
     x = mg.tensor(np.random.default_rng(0).random((2, 1, 4, 3)))
     names = [name for name, _ in model.named_parameters() if "state" in name or "first" in name]
     parameters = [dict(model.named_parameters())[name] for name in names]
-    check_grads(lambda x, *_: model.loss(x), [x, *parameters], order=1)
+    check_grads(model.loss, [x], order=1, parameters=parameters)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -47,7 +47,9 @@ def test_pixel_shuffle_and_unshuffle_undo_each_other():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="Upsample: exactly one of size and scale_factor"):
         nn.Upsample()
-    with pytest.raises(ValueError, match="Upsample: mode must be 'nearest' or 'bilinear'"):
+    with pytest.raises(
+        ValueError, match="Upsample: mode must be one of nearest, linear, bilinear, bicubic"
+    ):
         nn.Upsample(scale_factor=2, mode="cubic")
     with pytest.raises(ValueError, match="MaxPool2d: kernel_size must be an integer ≥ 1"):
         nn.MaxPool2d(0)

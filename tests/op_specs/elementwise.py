@@ -66,7 +66,7 @@ UNARY = [
     one("sigmoid", REAL, _sigmoid),
     one("erf", Domain(-4, 4), _erf),
     one("clone", REAL, np.copy),
-    one("relu", SMOOTH_AT_0, lambda x: np.maximum(x, 0)),
+    one("relu", SMOOTH_AT_0, lambda x: np.maximum(x, 0), integers=False),
     one(
         "relu6", Domain(-2, 8, avoid=(0.0, 6.0)), lambda x: np.clip(x, 0, 6), ops=("hardtanh",),
         torch="nn.functional.relu6", integers=False,
