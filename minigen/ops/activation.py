@@ -61,7 +61,7 @@ def gate(b: Any, g: Any, like: Any, *, low: float) -> Any:
 @primitive(piecewise=True)
 def relu(b, x):
     """``max(x, 0)``; slope 0 at 0."""
-    if getattr(x, "dtype", None) == bool:
+    if hasattr(x, "dtype") and x.dtype.kind == "b":
         raise TypeError("input must hold numbers, got booleans")
     return rectify(b, x, low=0.0)
 
