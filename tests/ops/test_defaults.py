@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
+import pytest
 
 import minigen as mg
 
@@ -45,3 +48,30 @@ def test_the_norm_of_matrices_is_that_of_the_last_two_dimensions():
     np.testing.assert_array_equal(
         mg.linalg.matrix_norm(mg.tensor(x), 1).numpy(), abs(x).sum(1).max(1)
     )
+
+
+REDUCTIONS = [
+    (holder, name)
+    for holder in (mg, mg.linalg)
+    for name in dir(holder)
+    if not name.startswith("_")
+    and inspect.isfunction(getattr(holder, name))
+    and "keepdim" in inspect.signature(getattr(holder, name)).parameters
+]
+
+
+def test_all_reductions_are_found():
+    assert len(REDUCTIONS) >= 20
+
+
+@pytest.mark.parametrize(("holder", "name"), REDUCTIONS, ids=[name for _, name in REDUCTIONS])
+def test_a_reduced_dimension_goes_unless_it_is_kept(holder, name):
+    reduce, x = getattr(holder, name), mg.tensor(IMAGE[0])  # (2, 3, 3)
+    dim = (0, 1) if name == "matrix_norm" else 1
+    for options, shape in (
+        ({}, (3,) if name == "matrix_norm" else (2, 3)),
+        ({"keepdim": True}, (1, 1, 3) if name == "matrix_norm" else (2, 1, 3)),
+    ):
+        out = reduce(x, dim=dim, **options)
+        for part in out if isinstance(out, tuple) else (out,):
+            assert part.shape == shape
