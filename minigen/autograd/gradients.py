@@ -78,7 +78,10 @@ def _accumulate(leaf: Tensor, grad: Any, is_owned: bool) -> None:
         buffer = buffer_of(leaf)
         if grad is not buffer:  # a rule may have written it there itself
             buffer[...] = grad
-        leaf.grad = Tensor(buffer)
+        if current().recorder is None:
+            leaf._grad = Tensor(buffer)  # there was none, and this one fits: nothing to look at
+        else:
+            leaf.grad = Tensor(buffer)
     elif is_owned and isinstance(grad, active.backend.array_type):
         leaf.grad = Tensor(grad)
     else:

@@ -241,6 +241,7 @@ def _walk(
     # In `backward()` a rule may write a parameter's first gradient straight into its buffer.
     arrived = pending if wanted is None and not create_graph else None
     anomaly = current().anomaly
+    latest_write = writes.latest()
     found: dict[Any, Any] = {}
     links: list[Any] = []  # what a root depends on with slope 0
     for node in order:
@@ -249,6 +250,7 @@ def _walk(
             continue
         if node.hooks is not None:
             grad = call_hooks(node.hooks, grad, create_graph)
+            latest_write = writes.latest()  # a hook may write
         if wanted is not None and node in wanted:
             found[node] = grad
             if not any(edge in needed for edge in node.inputs):  # type: ignore[operator]
@@ -263,7 +265,7 @@ def _walk(
                 f"backward through {node.op.name} a second time: its saved arrays are freed; "
                 f"pass retain_graph=True to the first backward"
             )
-        if node.time < writes.latest():
+        if node.time < latest_write:
             writes.check(node.op.name, node.time, node.op.kept(node))
         if node.op is LINK:
             links.append(node.inputs[1])

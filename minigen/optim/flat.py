@@ -207,18 +207,27 @@ class FlatParameters:
         moments and its count. Neighbours with the same count form one run; ordinarily that is
         a single one over the whole buffer.
         """
+        complete = True
+        views = zip(self.parameters, self._value_views, self._grad_views)
+        for place, (parameter, value_view, gradient_view) in enumerate(views):
+            if parameter.grad is None:
+                complete = False
+                continue
+            data, gradient = parameter._data, parameter.grad._data
+            if data is not value_view and not same_array(data, value_view):
+                self._adopt(place)
+            if gradient is not gradient_view and not same_array(gradient, gradient_view):
+                self._take_gradient(place, parameter.grad)
+        if complete and not self.numbers and len(set(self.steps)) == 1:
+            whole = slice(self.parts[0].start, self.parts[-1].stop)
+            return [Run(whole, range(len(self.parts)))]
+
         found: list[Run] = []
         follows = False
         for place, (parameter, part) in enumerate(zip(self.parameters, self.parts)):
             if parameter.grad is None:
                 follows = False
                 continue
-            data, gradient = parameter._data, parameter.grad._data
-            value_view, gradient_view = self._value_views[place], self._grad_views[place]
-            if data is not value_view and not same_array(data, value_view):
-                self._adopt(place)
-            if gradient is not gradient_view and not same_array(gradient, gradient_view):
-                self._take_gradient(place, parameter.grad)
             before = found[-1] if follows else None
             if before is not None and self._agree(before.places[0], place):
                 places = range(before.places[0], place + 1)
