@@ -18,6 +18,7 @@ for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 import minigen as mg  # noqa: E402
+from minigen.autograd.operation import registry  # noqa: E402
 from minigen.backends import Backend  # noqa: E402
 
 
@@ -26,6 +27,15 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each backend in turn, active while the test runs."""
     with mg.use(request.param) as chosen:
         yield chosen
+
+
+@pytest.fixture(autouse=True)
+def _own_ops_do_not_stay() -> Iterator[None]:
+    """An op that a test defines is gone after it: others look at every op that there is."""
+    before = set(registry)
+    yield
+    for name in set(registry) - before:
+        del registry[name]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.autograd.operation import registry
 from minigen.testing import check_create_graph, check_grads
 
 pytestmark = pytest.mark.usefixtures("backend")
-
-
-@pytest.fixture(autouse=True)
-def _own_ops_do_not_stay():
-    before = set(registry)
-    yield
-    for name in set(registry) - before:
-        del registry[name]
 
 
 def make_cube():

@@ -91,6 +91,6 @@ def test_without_the_library_one_line_names_the_extra_and_reading_still_works(
     fresh = BytePairTokenizer(TRAINED.merges)
     assert fresh.token_bytes(279) == TRAINED.token_bytes(279)
     for call in (lambda: fresh.encode("a"), lambda: BytePairTokenizer.train(ENGLISH, 300)):
-        with pytest.raises(UserError, match=r"pip install minigen\[bpe\]") as caught:
+        with pytest.raises(UserError, match=r'pip install "\.\[bpe\]"') as caught:
             call()
         assert "\n" not in str(caught.value)

@@ -9,19 +9,10 @@ import pytest
 
 import minigen as mg
 from minigen import nn
-from minigen.autograd.operation import registry
 from minigen.testing import check_create_graph, check_grads
 
 rng = np.random.default_rng(0)
 X, W = rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
-
-
-@pytest.fixture(autouse=True)
-def _own_ops_do_not_stay():
-    before = set(registry)
-    yield
-    for name in set(registry) - before:
-        del registry[name]
 
 
 def broken(order: int):
