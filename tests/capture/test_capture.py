@@ -243,7 +243,8 @@ def test_a_replay_allocates_next_to_nothing():
     assert captured.program.made_bytes > 150_000
     grown = arrays.compare_to(arrays_before, "filename")
     assert sum(entry.size_diff for entry in grown) < 500
-    assert peak - before < 50_000  # NumPy buffers 8192 elements where it broadcasts
+    # NumPy buffers 8192 elements where it broadcasts, and in both types where it adds in float64.
+    assert peak - before < 160_000
 
 
 def test_the_arena_is_smaller_than_what_the_step_makes_and_the_table_shows_it_all():
