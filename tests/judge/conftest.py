@@ -19,7 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
     """PyTorch's tables take seconds to load: not read where they are not asked for."""
     asked = "torch" in (config.getoption("markexpr") or "").replace("not torch", "")
-    return True if collection_path.name.startswith("test_") and not (asked and INSTALLED) else None
+    if asked and not INSTALLED:
+        raise pytest.UsageError(
+            'the judge needs PyTorch and expecttest: pip install ".[test,peers]"'
+        )
+    return True if collection_path.name.startswith("test_") and not asked else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -84,6 +84,13 @@ def _np_gaussian(x: Any, t: Any, var: Any, reduction: str, full: bool, eps: floa
     return _reduced(loss, reduction)
 
 
+def _torch_gaussian(x: Any, t: Any, var: Any, **options: Any) -> Any:
+    """PyTorch takes no single number for all, and guesses what (n,) means beside (n, n)."""
+    rows = var.ndim and var.shape == x.shape[:-1]
+    var = (var.unsqueeze(-1) if rows else var).expand(x.shape)
+    return torch.nn.functional.gaussian_nll_loss(x, t, var, **options)
+
+
 def constants(function: Any) -> Any:
     """Arrays among the options (class weights) become tensors without a gradient."""
 
@@ -140,7 +147,7 @@ PAIRS = [
     Spec("huber_loss", _apart((1.1, 2.0), delta=st.sampled_from([0.5, 1.0])),
          torch="nn.functional.huber_loss", numpy=_np_huber),
     Spec("kl_div", _divergence(), torch="nn.functional.kl_div", numpy=_np_kl),
-    Spec("gaussian_nll_loss", _gaussian(), torch="nn.functional.gaussian_nll_loss",
+    Spec("gaussian_nll_loss", _gaussian(), torch=_torch_gaussian,
          numpy=_np_gaussian),
     Spec("binary_cross_entropy_with_logits", _pairs(Domain(-5, 5, avoid=(0.0,)), UNIT),
          torch="nn.functional.binary_cross_entropy_with_logits", numpy=_np_bce_logits,

@@ -98,6 +98,12 @@ def _torch_layer(x: Any, *wb: Any, normalized_shape: Any, eps: float) -> Any:
     return torch.nn.functional.layer_norm(x, normalized_shape, *(wb or (None, None)), eps=eps)
 
 
+def _torch_running_instance(x: Any, *others: Any) -> Any:
+    """PyTorch's own has no gradient by the running statistics."""
+    mean, variance, w, b = (y.reshape(-1, *[1] * (x.ndim - 2)) for y in others)
+    return (x - mean) / (variance + 1e-3).sqrt() * w + b
+
+
 NORMALIZATION = [
     Spec("layer_norm", _normalized("layer"), numpy=_np_layer, torch=_torch_layer,
          call=lambda x, *wb, normalized_shape, eps: mg.layer_norm(
@@ -118,7 +124,7 @@ NORMALIZATION = [
     Spec("instance_norm", _running_instance(),
          numpy=lambda x, mean, variance, w, b: _np_evaluation(x, mean, variance, w, b, 1e-3),
          call=lambda *xs: mg.instance_norm(*xs, False, 0.1, 1e-3),
-         torch=lambda *xs: torch.nn.functional.instance_norm(*xs, False, 0.1, 1e-3)),
+         torch=_torch_running_instance),
     Spec("batch_norm", _normalized("batch"), ops=("normalize_batch",),
          call=lambda x, *wb, eps: mg.batch_norm(
              x, None, None, *(wb or (None, None)), training=True, eps=eps),
@@ -201,5 +207,6 @@ ATTENTION = [
     Spec("scaled_dot_product_attention", _attention(), numpy=_np_attention,
          torch=_torch_attention, ops=("attention",)),
 ]  # fmt: skip
+
 
 SPECS = [*NORMALIZATION, *ATTENTION]

@@ -309,7 +309,8 @@ SPECS = [
          numpy=lambda x, repeats, dim: np.repeat(x, repeats, dim)),
     Spec("repeat_interleave", _interleave_each(), call=_interleaved, numpy=_np_interleaved,
          torch=lambda x, repeats, **k: torch.repeat_interleave(
-             x, torch.tensor(repeats) if isinstance(repeats, tuple) else repeats, **k)),
+             x, torch.tensor(repeats, dtype=torch.int64) if isinstance(repeats, tuple) else repeats,
+             **k)),
     Spec("flip", _flip(), torch="flip", ops=("flip",),
          numpy=lambda x, dims: np.flip(x, dims) if dims else x),
     Spec("roll", _roll(), torch="roll", ops=("roll",),
